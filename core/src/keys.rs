@@ -1,0 +1,1 @@
+//! Mnemonic → seed → KeysManager, exactly as ldk-node derives them.

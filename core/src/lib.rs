@@ -1,0 +1,16 @@
+//! mayfly-core: a Lightning node that lives for one request. No JavaScript in here.
+//!
+//! The way through is in `docs/architecture.md`; each module's head says what problem it solves and what must hold.
+
+pub mod clock;
+pub mod config;
+pub mod entropy;
+pub mod error;
+pub mod events;
+pub mod invoice;
+pub mod keys;
+pub mod lsp;
+pub mod node;
+pub mod reply;
+pub mod store;
+pub mod timeouts;

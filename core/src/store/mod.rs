@@ -1,0 +1,164 @@
+//! Where a wallet lives: rows of bytes under one lease, written in one transaction or not at all.
+//!
+//! A store knows bytes only, no LDK type, so a new store is one file that passes the conformance suite (`conformance.rs`).
+//! What must hold of every store:
+//! * **One writer.** A commit is accepted only under the wallet's current epoch and exactly the expected sequence number.
+//!   A claim raises the epoch, so every earlier holder is fenced from that instant.
+//! * **All or nothing, and durable.** When `commit` says `Committed`, all rows of the batch survive a power cut.
+//! * **Idempotent by nonce.** Sending the same (position, nonce, batch) again after a lost reply answers `Committed` if it
+//!   was applied: an ambiguous commit is resolved by re-sending the same bytes, never by guessing.
+//! * **No wait.** `claim_and_load` is one attempt; waiting for a held wallet is `claim::claim_within`, which can be dropped.
+
+use crate::error::{Error, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// Futures of a store run on the node's own thread, so they need not be `Send`.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Rows by key.
+pub type Rows = BTreeMap<String, Vec<u8>>;
+
+/// Rows under this prefix are not loaded by a claim: what grows with each payment lives here, so that boot stays flat (P7).
+pub const COLD_PREFIX: &str = "ledger/";
+
+/// A wallet's name in a store: a keyed hash of (network, node id), so that a store never learns the node id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WalletId(pub [u8; 32]);
+
+impl WalletId {
+    /// The first 16 bytes as 32 hex characters: the name of files.
+    pub fn short_hex(&self) -> String {
+        self.0.iter().take(16).map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+impl std::fmt::Debug for WalletId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "WalletId({})", self.short_hex())
+    }
+}
+
+/// The fencing token of a lease: +1 per claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Epoch(pub u64);
+
+/// The number of commits that a wallet has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seq(pub u64);
+
+/// Where a holder believes the wallet to be: the condition of its next commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The holder's epoch.
+    pub epoch: Epoch,
+    /// The last committed sequence number.
+    pub seq: Seq,
+}
+
+/// Sixteen random bytes that name one commit, drawn fresh for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nonce(pub [u8; 16]);
+
+/// Who claims, so that the next claimant can be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimant {
+    /// Process id.
+    pub pid: u32,
+    /// Host name, if known.
+    pub host: Option<String>,
+    /// The lease's time to live; stores whose lease ends with its process (a file lock) ignore it.
+    pub ttl: Duration,
+}
+
+/// What a successful claim returns: the position to commit from, and every row outside [`COLD_PREFIX`].
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The position under the new epoch.
+    pub position: Position,
+    /// The wallet's rows.
+    pub rows: Rows,
+}
+
+/// One transaction: rows to write and rows to delete. A key is in one of the two, never in both.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    puts: Rows,
+    deletes: BTreeSet<String>,
+}
+
+impl Batch {
+    /// Writes a row; the last word on a key wins.
+    pub fn put(&mut self, key: impl Into<String>, value: Vec<u8>) {
+        let key = key.into();
+        self.deletes.remove(&key);
+        self.puts.insert(key, value);
+    }
+
+    /// Deletes a row; deleting an absent row is no error.
+    pub fn delete(&mut self, key: impl Into<String>) {
+        let key = key.into();
+        self.puts.remove(&key);
+        self.deletes.insert(key);
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.puts.is_empty() && self.deletes.is_empty()
+    }
+
+    /// Bytes of all values to write.
+    pub fn bytes(&self) -> usize {
+        self.puts.values().map(Vec::len).sum()
+    }
+
+    /// The rows to write.
+    pub fn puts(&self) -> &Rows {
+        &self.puts
+    }
+
+    /// The rows to delete.
+    pub fn deletes(&self) -> &BTreeSet<String> {
+        &self.deletes
+    }
+}
+
+/// How a commit ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Durable: the wallet is at this sequence number.
+    Committed(Seq),
+    /// A newer epoch exists; nothing was written; the holder is over.
+    Fenced,
+    /// It may or may not be written. Send the same bytes again.
+    Unknown(Error),
+}
+
+/// What `check` found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The lease is ours, at this sequence number.
+    Held(Seq),
+    /// A newer epoch exists.
+    Fenced,
+}
+
+/// A place where one wallet lives. Opened without I/O; each method is one round trip.
+pub trait Store {
+    /// One attempt to become the holder, and the rows. `WALLET_LOCKED` when another holder is live: never waits.
+    fn claim_and_load<'a>(&'a mut self, claimant: &'a Claimant) -> StoreFuture<'a, Result<Snapshot>>;
+
+    /// Writes a batch if the wallet is still at `at`, in one durable transaction.
+    fn commit<'a>(&'a mut self, at: Position, nonce: Nonce, batch: &'a Batch) -> StoreFuture<'a, Outcome>;
+
+    /// Whether the lease of `at.epoch` still stands.
+    fn check<'a>(&'a mut self, at: Position) -> StoreFuture<'a, Result<Standing>>;
+
+    /// Gives the lease back, if it is still ours. Dropping a store releases what its process alone held, too.
+    fn release<'a>(&'a mut self, at: Position) -> StoreFuture<'a, Result<()>>;
+
+    /// The rows whose keys start with one of the prefixes, from the last commit of whoever holds the wallet. Needs no lease.
+    fn read<'a>(&'a mut self, prefixes: &'a [&'a str]) -> StoreFuture<'a, Result<Rows>>;
+}
