@@ -25,11 +25,28 @@ pub struct RawConfig {
     pub timeouts: RawTimeouts,
 }
 #[derive(Clone, Default)]
-pub struct RawJitRoute { pub scid: String, pub cltv_expiry_delta: f64 }
+pub struct RawJitRoute {
+    pub scid: String,
+    pub cltv_expiry_delta: f64,
+}
 #[derive(Clone, Default)]
-pub struct RawLease { pub ttl_ms: Option<f64>, pub attempts: Option<f64>, pub base_delay_ms: Option<f64>, pub max_wait_ms: Option<f64>, pub take_over: Option<String> }
+pub struct RawLease {
+    pub ttl_ms: Option<f64>,
+    pub attempts: Option<f64>,
+    pub base_delay_ms: Option<f64>,
+    pub max_wait_ms: Option<f64>,
+    pub take_over: Option<String>,
+}
 #[derive(Clone, Default)]
-pub struct RawTimeouts { pub chain_ms: Option<f64>, pub store_ms: Option<f64>, pub connect_ms: Option<f64>, pub lsp_ms: Option<f64>, pub lsp_request_ms: Option<f64>, pub stop_ms: Option<f64>, pub commit_ms: Option<f64> }
+pub struct RawTimeouts {
+    pub chain_ms: Option<f64>,
+    pub store_ms: Option<f64>,
+    pub connect_ms: Option<f64>,
+    pub lsp_ms: Option<f64>,
+    pub lsp_request_ms: Option<f64>,
+    pub stop_ms: Option<f64>,
+    pub commit_ms: Option<f64>,
+}
 
 /// A mnemonic with a good checksum; its `Debug` shows nothing.
 #[derive(Clone)]
@@ -37,21 +54,40 @@ pub struct Mnemonic(pub(crate) bip39::Mnemonic);
 
 /// Where to reach the LSP.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LspPeer { pub node_id: PublicKey, pub host: String, pub port: u16 }
+pub struct LspPeer {
+    pub node_id: PublicKey,
+    pub host: String,
+    pub port: u16,
+}
 
 /// Which store, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreUrl { Memory, File(std::path::PathBuf) }
+pub enum StoreUrl {
+    Memory,
+    File(std::path::PathBuf),
+}
 
 /// How long to wait for a held wallet, and when a lease may be taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeasePolicy { pub ttl: Duration, pub attempts: u32, pub base_delay: Duration, pub max_wait: Duration, pub take_over: TakeOver }
+pub struct LeasePolicy {
+    pub ttl: Duration,
+    pub attempts: u32,
+    pub base_delay: Duration,
+    pub max_wait: Duration,
+    pub take_over: TakeOver,
+}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TakeOver { Expired, Unrenewed }
+pub enum TakeOver {
+    Expired,
+    Unrenewed,
+}
 
 /// What an LSP may keep per payment: `base_msat + amount * ppm / 1_000_000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SkimLimit { pub ppm: u64, pub base_msat: u64 }
+pub struct SkimLimit {
+    pub ppm: u64,
+    pub base_msat: u64,
+}
 
 /// Validated options.
 #[derive(Clone)]

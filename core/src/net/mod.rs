@@ -1,0 +1,3 @@
+//! Sockets and names.
+
+pub mod peer_socket;
