@@ -101,10 +101,10 @@ fn lasting(store: &StoreUrl) -> std::result::Result<(), String> {
     };
     let directory = without_dots(directory);
     // A TMPDIR of "/" or "." says nothing about what is temporary.
-    let configured = Some(std::env::temp_dir()).filter(|dir| dir.is_absolute() && dir.parent().is_some());
+    let configured = Some(without_dots(&std::env::temp_dir())).filter(|dir| dir.is_absolute() && dir.parent().is_some());
     let temporary = TEMPORARY.iter().map(PathBuf::from).chain(configured);
     for folder in temporary {
-        if directory.starts_with(without_dots(&folder)) {
+        if directory.starts_with(&folder) {
             return Err(format!(
                 "store is inside the temporary folder {}, which vanishes with a function's instance or at a restart, and the \
                  channels and their money with it; on mainnet use a directory that lasts",
