@@ -10,6 +10,7 @@ pub mod events;
 pub mod invoice;
 pub mod keys;
 pub mod lsp;
+pub mod net;
 pub mod node;
 pub mod reply;
 pub mod store;
