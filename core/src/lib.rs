@@ -3,6 +3,7 @@
 //! The way through is in `docs/architecture.md`; each module's head says what problem it solves and what must hold.
 
 pub mod chain;
+pub mod checkpoint;
 pub mod clock;
 pub mod config;
 pub mod entropy;
