@@ -9,6 +9,7 @@ pub mod error;
 pub mod events;
 pub mod invoice;
 pub mod keys;
+pub mod lock;
 pub mod lsp;
 pub mod node;
 pub mod reply;
