@@ -11,6 +11,7 @@ pub mod error;
 pub mod events;
 pub mod invoice;
 pub mod keys;
+pub mod lock;
 pub mod ldk;
 pub mod log;
 pub mod lsp;
