@@ -147,10 +147,7 @@ fn hint(lsp_node_id: PublicKey, route: &JitRoute) -> RouteHint {
     RouteHint(vec![RouteHintHop {
         src_node_id: lsp_node_id,
         short_channel_id: route.scid,
-        fees: RoutingFees {
-            base_msat: 0,
-            proportional_millionths: 0,
-        },
+        fees: RoutingFees { base_msat: 0, proportional_millionths: 0 },
         cltv_expiry_delta: route.cltv_expiry_delta,
         htlc_minimum_msat: None,
         htlc_maximum_msat: None,
@@ -205,12 +202,6 @@ fn internal(what: impl std::fmt::Display) -> Error {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "tests"
-)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr, reason = "tests")]
 #[path = "invoice_tests.rs"]
 mod tests;

@@ -6,10 +6,7 @@ use std::str::FromStr;
 
 const MNEMONIC: &str = "legal winner thank year wave sausage worth useful legal winner thank yellow";
 const LSP: &str = "027cf7c81dc777e46572ff964f17650a0f6f783319fcc140fb9a69425e2fbdc93c";
-const ROUTE: JitRoute = JitRoute {
-    scid: 512_345 << 40 | 1_203 << 16 | 5,
-    cltv_expiry_delta: 72,
-};
+const ROUTE: JitRoute = JitRoute { scid: 512_345 << 40 | 1_203 << 16 | 5, cltv_expiry_delta: 72 };
 const NOW: Duration = Duration::from_millis(1_760_000_000_987);
 
 fn keys() -> Keys {
@@ -21,11 +18,7 @@ fn lsp() -> PublicKey {
 }
 
 fn request(amount_msat: Option<u64>, description: &str, expiry_secs: u32) -> MintRequest {
-    MintRequest {
-        amount_msat,
-        description: description.to_owned(),
-        expiry_secs,
-    }
+    MintRequest { amount_msat, description: description.to_owned(), expiry_secs }
 }
 
 fn mint_regtest(request: &MintRequest) -> Result<Invoice> {
@@ -75,10 +68,7 @@ fn the_only_way_in_is_one_free_hop_through_the_lsp() {
     assert_eq!(hints, [hint(lsp(), &ROUTE)]);
     let hop = &hints[0].0[0];
     assert_eq!(hints[0].0.len(), 1);
-    assert_eq!(
-        (hop.src_node_id, hop.short_channel_id, hop.cltv_expiry_delta),
-        (lsp(), ROUTE.scid, 72)
-    );
+    assert_eq!((hop.src_node_id, hop.short_channel_id, hop.cltv_expiry_delta), (lsp(), ROUTE.scid, 72));
     assert_eq!((hop.fees.base_msat, hop.fees.proportional_millionths), (0, 0));
     assert_eq!((hop.htlc_minimum_msat, hop.htlc_maximum_msat), (None, None));
 }
@@ -122,30 +112,13 @@ fn equal_requests_give_different_payment_hashes_and_secrets() {
 fn a_description_may_be_any_text_of_up_to_639_bytes() {
     let euros = "€".repeat(213);
     assert_eq!(euros.len(), 639);
-    for text in [
-        "",
-        "\0",
-        "a\0b",
-        "\n\t\"'<&>",
-        "🦟 mayfly",
-        "\u{202e}",
-        &"a".repeat(639),
-        &euros,
-    ] {
+    for text in ["", "\0", "a\0b", "\n\t\"'<&>", "🦟 mayfly", "\u{202e}", &"a".repeat(639), &euros] {
         let invoice = mint_regtest(&request(Some(1), text, 60)).unwrap();
         assert_eq!(description(&Bolt11Invoice::from_str(&invoice.bolt11).unwrap()), text);
     }
-    for text in [
-        "a".repeat(640),
-        format!("{euros}a"),
-        "🦟".repeat(160),
-        "a".repeat(1_000_000),
-    ] {
+    for text in ["a".repeat(640), format!("{euros}a"), "🦟".repeat(160), "a".repeat(1_000_000)] {
         let error = mint_regtest(&request(Some(1), &text, 60)).unwrap_err();
-        assert_eq!(
-            (error.code, error.option.as_deref()),
-            (Code::InvalidArgument, Some("description"))
-        );
+        assert_eq!((error.code, error.option.as_deref()), (Code::InvalidArgument, Some("description")));
         assert!(error.message.contains(&text.len().to_string()) && error.message.len() < 200);
     }
 }
@@ -154,19 +127,11 @@ fn a_description_may_be_any_text_of_up_to_639_bytes() {
 fn an_amount_is_at_least_one_and_at_most_what_an_invoice_can_say() {
     for amount in [1, 999, 1_000, MAX_AMOUNT_MSAT - 1, MAX_AMOUNT_MSAT] {
         let invoice = mint_regtest(&request(Some(amount), "", 60)).unwrap();
-        assert_eq!(
-            Bolt11Invoice::from_str(&invoice.bolt11)
-                .unwrap()
-                .amount_milli_satoshis(),
-            Some(amount)
-        );
+        assert_eq!(Bolt11Invoice::from_str(&invoice.bolt11).unwrap().amount_milli_satoshis(), Some(amount));
     }
     for amount in [0, MAX_AMOUNT_MSAT + 1, u64::MAX] {
         let error = mint_regtest(&request(Some(amount), "", 60)).unwrap_err();
-        assert_eq!(
-            (error.code, error.option.as_deref()),
-            (Code::InvalidArgument, Some("amountMsat"))
-        );
+        assert_eq!((error.code, error.option.as_deref()), (Code::InvalidArgument, Some("amountMsat")));
     }
 }
 
@@ -179,33 +144,16 @@ fn an_expiry_is_at_least_a_second_and_at_most_a_year() {
     }
     for expiry in [0, MAX_EXPIRY_SECS + 1, u32::MAX] {
         let error = mint_regtest(&request(None, "", expiry)).unwrap_err();
-        assert_eq!(
-            (error.code, error.option.as_deref()),
-            (Code::InvalidArgument, Some("expirySecs"))
-        );
+        assert_eq!((error.code, error.option.as_deref()), (Code::InvalidArgument, Some("expirySecs")));
     }
 }
 
 #[test]
 fn a_clock_that_is_far_off_is_an_error_or_an_invoice_never_a_panic() {
-    let at = |now| {
-        mint_at(
-            now,
-            &keys(),
-            Network::Regtest,
-            lsp(),
-            &ROUTE,
-            &request(Some(1), "", MAX_EXPIRY_SECS),
-        )
-    };
+    let at = |now| mint_at(now, &keys(), Network::Regtest, lsp(), &ROUTE, &request(Some(1), "", MAX_EXPIRY_SECS));
     assert!(at(Duration::ZERO).is_ok());
     assert!(at(Duration::from_secs(lightning_invoice::MAX_TIMESTAMP)).is_ok());
-    assert_eq!(
-        at(Duration::from_secs(lightning_invoice::MAX_TIMESTAMP + 1))
-            .unwrap_err()
-            .code,
-        Code::Internal
-    );
+    assert_eq!(at(Duration::from_secs(lightning_invoice::MAX_TIMESTAMP + 1)).unwrap_err().code, Code::Internal);
     assert_eq!(at(Duration::MAX).unwrap_err().code, Code::Internal);
 }
 
@@ -236,19 +184,11 @@ fn whatever_is_asked_for_the_answer_is_a_good_invoice_or_invalid_argument() {
     let (mut wander, keys) = (Wander(seed), keys());
     for _ in 0..500 {
         let length = wander.number() % 700;
-        let text = (0..length)
-            .map(|_| char::from_u32(wander.number() as u32).unwrap_or('\u{fffd}'))
-            .collect::<String>();
-        let amount = if wander.next() % 4 == 0 {
-            None
-        } else {
-            Some(wander.number())
-        };
+        let text =
+            (0..length).map(|_| char::from_u32(wander.number() as u32).unwrap_or('\u{fffd}')).collect::<String>();
+        let amount = if wander.next() % 4 == 0 { None } else { Some(wander.number()) };
         let request = request(amount, &text, wander.number() as u32);
-        let route = JitRoute {
-            scid: wander.number(),
-            cltv_expiry_delta: wander.number() as u16,
-        };
+        let route = JitRoute { scid: wander.number(), cltv_expiry_delta: wander.number() as u16 };
         match mint(&keys, Network::Signet, lsp(), &route, &request) {
             Ok(invoice) => {
                 let parsed = Bolt11Invoice::from_str(&invoice.bolt11).unwrap();

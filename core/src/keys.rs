@@ -28,12 +28,7 @@ pub fn generate_mnemonic(words: u64) -> Result<String> {
     let entropy: Zeroizing<Vec<u8>> = Zeroizing::new(match words {
         12 => entropy::random::<16>().to_vec(),
         24 => entropy::random::<32>().to_vec(),
-        other => {
-            return Err(Error::argument(
-                "words",
-                format!("words is {other}; it must be 12 or 24"),
-            ))
-        }
+        other => return Err(Error::argument("words", format!("words is {other}; it must be 12 or 24"))),
     });
     let mnemonic = bip39::Mnemonic::from_entropy(&entropy).map_err(|_| internal("entropy of a wrong length"))?;
     Ok(mnemonic.to_string())
@@ -96,15 +91,8 @@ impl Keys {
     /// The keys of a seed; about half a millisecond.
     pub fn new(seed: Seed) -> Result<Keys> {
         let signer = fresh_manager(&seed);
-        let node_id = signer
-            .get_node_id(Recipient::Node)
-            .map_err(|()| internal("a signer without a node id"))?;
-        Ok(Keys {
-            expanded_key: signer.get_expanded_key(),
-            signer,
-            node_id,
-            seed,
-        })
+        let node_id = signer.get_node_id(Recipient::Node).map_err(|()| internal("a signer without a node id"))?;
+        Ok(Keys { expanded_key: signer.get_expanded_key(), signer, node_id, seed })
     }
 
     /// A fresh manager for one start of the node.
@@ -126,27 +114,19 @@ impl Keys {
     pub fn wallet_id(&self, network: Network) -> WalletId {
         // A wallet is found under this for ever: no byte of it may change.
         let key = self.seed.key_for("mayfly wallet id key");
-        let parts = [
-            b"mayfly wallet id".as_slice(),
-            network::name(network).as_bytes(),
-            &self.node_id.serialize(),
-        ];
+        let parts = [b"mayfly wallet id".as_slice(), network::name(network).as_bytes(), &self.node_id.serialize()];
         WalletId(keyed_hash(&key, &parts))
     }
 
     /// Signs with the node's key.
     pub(crate) fn sign_invoice(&self, invoice: &RawBolt11Invoice) -> Result<RecoverableSignature> {
-        self.signer
-            .sign_invoice(invoice, Recipient::Node)
-            .map_err(|()| internal("a signer that refuses invoices"))
+        self.signer.sign_invoice(invoice, Recipient::Node).map_err(|()| internal("a signer that refuses invoices"))
     }
 }
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keys")
-            .field("node_id", &self.node_id)
-            .finish_non_exhaustive()
+        f.debug_struct("Keys").field("node_id", &self.node_id).finish_non_exhaustive()
     }
 }
 
@@ -162,10 +142,7 @@ fn fresh_manager(seed: &Seed) -> KeysManager {
 fn unique_start() -> (u64, u32) {
     static STARTS: AtomicU32 = AtomicU32::new(0);
     let clock = u64::try_from(clock::now().as_nanos()).unwrap_or(u64::MAX);
-    (
-        clock ^ u64::from_ne_bytes(entropy::random()),
-        STARTS.fetch_add(1, Ordering::Relaxed),
-    )
+    (clock ^ u64::from_ne_bytes(entropy::random()), STARTS.fetch_add(1, Ordering::Relaxed))
 }
 
 /// HMAC-SHA256 over the parts, each with its length before it, so that no two lists of parts hash alike.

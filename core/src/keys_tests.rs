@@ -26,15 +26,9 @@ fn whitespace_around_and_between_the_words_does_not_change_the_node_id() {
 #[test]
 fn deriving_from_wrong_arguments_names_the_argument() {
     let error = derive_node_id("abandon", "regtest").unwrap_err();
-    assert_eq!(
-        (error.code, error.option.as_deref()),
-        (Code::InvalidArgument, Some("mnemonic"))
-    );
+    assert_eq!((error.code, error.option.as_deref()), (Code::InvalidArgument, Some("mnemonic")));
     let error = derive_node_id(ABANDON, "bitcoin").unwrap_err();
-    assert_eq!(
-        (error.code, error.option.as_deref()),
-        (Code::InvalidArgument, Some("network"))
-    );
+    assert_eq!((error.code, error.option.as_deref()), (Code::InvalidArgument, Some("network")));
 }
 
 #[test]
@@ -50,10 +44,7 @@ fn generated_mnemonics_parse_have_the_asked_length_and_never_repeat() {
     }
     for words in [0, 11, 13, 15, 25, u64::MAX] {
         let error = generate_mnemonic(words).unwrap_err();
-        assert_eq!(
-            (error.code, error.option.as_deref()),
-            (Code::InvalidArgument, Some("words"))
-        );
+        assert_eq!((error.code, error.option.as_deref()), (Code::InvalidArgument, Some("words")));
     }
 }
 

@@ -108,10 +108,7 @@ impl Esplora {
     /// # Errors
     /// `INVALID_OPTION` (`esploraUrl`).
     pub fn new(url: &str, network: Network, timeouts: &Timeouts, resolver: Resolver) -> Result<Esplora> {
-        Ok(Esplora {
-            http: Http::new(url, timeouts, resolver)?,
-            network,
-        })
+        Ok(Esplora { http: Http::new(url, timeouts, resolver)?, network })
     }
 
     /// The best block: two rounds, or three if it changed in between.
@@ -149,14 +146,11 @@ impl Esplora {
         let path = format!("/block/{hash}/header");
         let bytes = self.hex(&path, &self.http.get(&path, SMALL).await?)?;
         let header = deserialize::<Header>(&bytes).map_err(|e| {
-            self.http
-                .unavailable(&path, format!("answered {} bytes that are no header: {e}", bytes.len()))
+            self.http.unavailable(&path, format!("answered {} bytes that are no header: {e}", bytes.len()))
         })?;
         let got = header.block_hash();
         if got != hash {
-            return Err(self
-                .http
-                .unavailable(&path, format!("answered the header of another block, {got}")));
+            return Err(self.http.unavailable(&path, format!("answered the header of another block, {got}")));
         }
         self.check_work(&path, &header)?;
         Ok(header)
@@ -168,9 +162,7 @@ impl Esplora {
         let status: StatusJson = self.json(&path, &self.http.get(&path, SMALL).await?)?;
         match (status.in_best_chain, status.height) {
             (true, Some(height)) if height <= MAX_HEIGHT => Ok(BlockStatus::Best(height)),
-            (true, height) => Err(self
-                .http
-                .unavailable(&path, format!("in the best chain at height {height:?}"))),
+            (true, height) => Err(self.http.unavailable(&path, format!("in the best chain at height {height:?}"))),
             (false, _) => Ok(BlockStatus::Stale),
         }
     }
@@ -194,23 +186,18 @@ impl Esplora {
         }
         let bytes = self.hex(&path, &answer)?;
         let proof = deserialize::<MerkleBlock>(&bytes).map_err(|e| {
-            self.http
-                .unavailable(&path, format!("answered {} bytes that are no proof: {e}", bytes.len()))
+            self.http.unavailable(&path, format!("answered {} bytes that are no proof: {e}", bytes.len()))
         })?;
         self.check_work(&path, &proof.header)?;
         let (mut txids, mut positions) = (Vec::new(), Vec::new());
-        proof.extract_matches(&mut txids, &mut positions).map_err(|e| {
-            self.http
-                .unavailable(&path, format!("answered a proof that proves nothing: {e}"))
-        })?;
+        proof
+            .extract_matches(&mut txids, &mut positions)
+            .map_err(|e| self.http.unavailable(&path, format!("answered a proof that proves nothing: {e}")))?;
         match (txids.as_slice(), positions.as_slice()) {
-            ([proven], [position]) if *proven == txid => Ok(Some(Inclusion {
-                header: proof.header,
-                position: *position as usize,
-            })),
-            _ => Err(self
-                .http
-                .unavailable(&path, format!("answered a proof for other transactions: {txids:?}"))),
+            ([proven], [position]) if *proven == txid => {
+                Ok(Some(Inclusion { header: proof.header, position: *position as usize }))
+            }
+            _ => Err(self.http.unavailable(&path, format!("answered a proof for other transactions: {txids:?}"))),
         }
     }
 
@@ -223,26 +210,16 @@ impl Esplora {
         }
         self.succeeded(&path, &answer)?;
         let tx = deserialize::<Transaction>(&answer.body).map_err(|e| {
-            self.http.unavailable(
-                &path,
-                format!("answered {} bytes that are no transaction: {e}", answer.body.len()),
-            )
+            self.http.unavailable(&path, format!("answered {} bytes that are no transaction: {e}", answer.body.len()))
         })?;
         let got = tx.compute_txid();
         if got != txid {
-            return Err(self
-                .http
-                .unavailable(&path, format!("answered another transaction, {got}")));
+            return Err(self.http.unavailable(&path, format!("answered another transaction, {got}")));
         }
         // LDK panics on a transaction that spends more than there is; only a made-up block can hold one.
-        let total = tx
-            .output
-            .iter()
-            .try_fold(Amount::ZERO, |sum, out| sum.checked_add(out.value));
+        let total = tx.output.iter().try_fold(Amount::ZERO, |sum, out| sum.checked_add(out.value));
         if total.is_none_or(|sum| sum > Amount::MAX_MONEY) {
-            return Err(self
-                .http
-                .unavailable(&path, "answered a transaction worth more than 21 million bitcoin"));
+            return Err(self.http.unavailable(&path, "answered a transaction worth more than 21 million bitcoin"));
         }
         Ok(Some(tx))
     }
@@ -259,14 +236,9 @@ impl Esplora {
             return Ok(None);
         }
         let Some(Ok(txid)) = found.txid.as_deref().map(Txid::from_str) else {
-            return Err(self
-                .http
-                .unavailable(&path, format!("spent by no transaction id: {:?}", found.txid)));
+            return Err(self.http.unavailable(&path, format!("spent by no transaction id: {:?}", found.txid)));
         };
-        Ok(Some(Spend {
-            txid,
-            confirmed: found.status.is_some_and(|s| s.confirmed),
-        }))
+        Ok(Some(Spend { txid, confirmed: found.status.is_some_and(|s| s.confirmed) }))
     }
 
     /// Feerates by confirmation target (blocks), in sat/vB; not yet judged. Empty on networks without fees.
@@ -290,11 +262,7 @@ impl Esplora {
             return Ok(Broadcast::Accepted);
         }
         let words = answer.shown();
-        Ok(if is_known(&words) {
-            Broadcast::Accepted
-        } else {
-            Broadcast::Rejected(words)
-        })
+        Ok(if is_known(&words) { Broadcast::Accepted } else { Broadcast::Rejected(words) })
     }
 
     fn check_work(&self, path: &str, header: &Header) -> Result<()> {
@@ -309,10 +277,7 @@ impl Esplora {
             ));
         }
         header.validate_pow(header.target()).map_err(|e| {
-            self.http.unavailable(
-                path,
-                format!("block {hash} does not carry its work (bits {bits:#010x}): {e}"),
-            )
+            self.http.unavailable(path, format!("block {hash} does not carry its work (bits {bits:#010x}): {e}"))
         })?;
         Ok(())
     }
@@ -321,22 +286,14 @@ impl Esplora {
         if answer.status.is_success() {
             return Ok(());
         }
-        Err(self
-            .http
-            .unavailable(path, format!("answered {}: {}", answer.status, answer.shown())))
+        Err(self.http.unavailable(path, format!("answered {}: {}", answer.status, answer.shown())))
     }
 
     fn text<T: FromStr>(&self, path: &str, answer: &Answer) -> Result<T> {
         self.succeeded(path, answer)?;
-        std::str::from_utf8(&answer.body)
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-            .ok_or_else(|| {
-                self.http.unavailable(
-                    path,
-                    format!("answered {}, which is not what was asked", answer.shown()),
-                )
-            })
+        std::str::from_utf8(&answer.body).ok().and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
+            self.http.unavailable(path, format!("answered {}, which is not what was asked", answer.shown()))
+        })
     }
 
     fn hex(&self, path: &str, answer: &Answer) -> Result<Vec<u8>> {
@@ -344,10 +301,7 @@ impl Esplora {
         std::str::from_utf8(&answer.body)
             .ok()
             .and_then(|text| Vec::<u8>::from_hex(text.trim()).ok())
-            .ok_or_else(|| {
-                self.http
-                    .unavailable(path, format!("answered {}, which is not hex", answer.shown()))
-            })
+            .ok_or_else(|| self.http.unavailable(path, format!("answered {}, which is not hex", answer.shown())))
     }
 
     fn json<T: DeserializeOwned>(&self, path: &str, answer: &Answer) -> Result<T> {

@@ -75,9 +75,7 @@ impl Rates {
             anchor_channel: self.anchor_channel.clamp(LOWEST.anchor_channel, HIGHEST.anchor_channel),
             channel: self.channel.clamp(LOWEST.channel, HIGHEST.channel),
             close_minimum: self.close_minimum.clamp(LOWEST.close_minimum, HIGHEST.close_minimum),
-            output_spending: self
-                .output_spending
-                .clamp(LOWEST.output_spending, HIGHEST.output_spending),
+            output_spending: self.output_spending.clamp(LOWEST.output_spending, HIGHEST.output_spending),
         }
     }
 }
@@ -90,9 +88,7 @@ pub struct Fees {
 
 impl Default for Fees {
     fn default() -> Self {
-        Fees {
-            rates: Mutex::new(DEFAULTS),
-        }
+        Fees { rates: Mutex::new(DEFAULTS) }
     }
 }
 
@@ -103,9 +99,7 @@ impl Fees {
             tracing::warn!(%error, "the saved feerates can't be read: starting from the defaults");
             DEFAULTS
         });
-        Fees {
-            rates: Mutex::new(rates.clamped()),
-        }
+        Fees { rates: Mutex::new(rates.clamped()) }
     }
 
     /// Takes over the values that `save` gave; what can't be read changes nothing.
@@ -121,17 +115,12 @@ impl Fees {
 
     /// Takes over Esplora's estimates (sat/vB by target in blocks). Returns whether anything changed.
     pub fn update(&self, estimates: &BTreeMap<u16, f64>) -> bool {
-        let sane: BTreeMap<u16, u32> = estimates
-            .iter()
-            .filter_map(|(blocks, rate)| Some((*blocks, sat_per_kw(*rate)?)))
-            .collect();
+        let sane: BTreeMap<u16, u32> =
+            estimates.iter().filter_map(|(blocks, rate)| Some((*blocks, sat_per_kw(*rate)?))).collect();
         // Blocks in which each should confirm: next, within an HTLC's last hours, in a day, or whenever (a week).
-        let (Some(next), Some(soon), Some(day), Some(week)) = (
-            within(&sane, 1),
-            within(&sane, 6),
-            within(&sane, 144),
-            within(&sane, 1_008),
-        ) else {
+        let (Some(next), Some(soon), Some(day), Some(week)) =
+            (within(&sane, 1), within(&sane, 6), within(&sane, 144), within(&sane, 1_008))
+        else {
             return false;
         };
         let new = Rates {

@@ -78,12 +78,8 @@ impl Http {
     /// The same with other roots of trust, for tests.
     pub(crate) fn with_tls(url: &str, timeouts: &Timeouts, resolver: Resolver, tls: ClientConfig) -> Result<Http> {
         // The URL may hold credentials: no message repeats it.
-        let wrong = |what: &str| {
-            Error::option(
-                "esploraUrl",
-                format!("esploraUrl {what}; give http(s)://host[:port]/path"),
-            )
-        };
+        let wrong =
+            |what: &str| Error::option("esploraUrl", format!("esploraUrl {what}; give http(s)://host[:port]/path"));
         let uri: Uri = url.trim().parse().map_err(|_| wrong("is not a URL"))?;
         let scheme = uri.scheme_str().unwrap_or_default();
         if scheme != "http" && scheme != "https" {
@@ -100,23 +96,14 @@ impl Http {
         if uri.host().unwrap_or_default().is_empty() {
             return Err(wrong("has no host"));
         }
-        let authorization = user
-            .map(basic_authorization)
-            .transpose()
-            .map_err(|()| wrong("has a wrong user part"))?;
+        let authorization = user.map(basic_authorization).transpose().map_err(|()| wrong("has a wrong user part"))?;
         let origin = format!("{scheme}://{place}");
         let base = format!("{origin}{}", uri.path().trim_end_matches('/'));
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(MAX_CONNECTIONS)
             .build(HttpsConnector::from((Connector { resolver }, tls)));
-        Ok(Http {
-            client,
-            origin: origin.into(),
-            base: base.into(),
-            authorization,
-            timeout: timeouts.chain,
-        })
+        Ok(Http { client, origin: origin.into(), base: base.into(), authorization, timeout: timeouts.chain })
     }
 
     /// `GET path`, with an answer of at most `limit` bytes. Tried once more if the server dropped the connection unasked.
@@ -132,10 +119,7 @@ impl Http {
     /// `CHAIN_UNAVAILABLE` for an answer (or none) to a request for `path`.
     pub fn unavailable(&self, path: &str, what: impl std::fmt::Display) -> Error {
         let origin = &self.origin;
-        Error::new(
-            Code::ChainUnavailable,
-            format!("Esplora at {origin}, {path}: {what}; retry, or check esploraUrl"),
-        )
+        Error::new(Code::ChainUnavailable, format!("Esplora at {origin}, {path}: {what}; retry, or check esploraUrl"))
     }
 
     async fn bounded(&self, method: Method, path: &str, body: Bytes, limit: usize) -> Result<Answer> {
@@ -194,15 +178,8 @@ impl Http {
         if status.is_success() || (refused && !answer.is_html()) {
             return Ok(answer);
         }
-        let what = if answer.is_html() {
-            "an HTML page".to_owned()
-        } else {
-            answer.shown()
-        };
-        Err(Error {
-            retry_after: retry_after(headers),
-            ..self.unavailable(path, format!("answered {status}: {what}"))
-        })
+        let what = if answer.is_html() { "an HTML page".to_owned() } else { answer.shown() };
+        Err(Error { retry_after: retry_after(headers), ..self.unavailable(path, format!("answered {status}: {what}")) })
     }
 }
 
@@ -296,9 +273,7 @@ fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let bits = (0..3).fold(0usize, |bits, i| {
-            bits << 8 | usize::from(chunk.get(i).copied().unwrap_or(0))
-        });
+        let bits = (0..3).fold(0usize, |bits, i| bits << 8 | usize::from(chunk.get(i).copied().unwrap_or(0)));
         for place in 0..4 {
             let letter = ALPHABET.get(bits >> (18 - 6 * place) & 63).copied().unwrap_or(b'=');
             text.push(if place <= chunk.len() { char::from(letter) } else { '=' });
@@ -325,9 +300,7 @@ impl tower_service::Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let resolver = self.resolver.clone();
         let host = uri.host().unwrap_or_default().to_owned();
-        let port = uri
-            .port_u16()
-            .unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
         Box::pin(async move { tcp::connect(&resolver, &host, port).await.map(TokioIo::new) })
     }
 }

@@ -51,10 +51,9 @@ impl Watched {
     /// What a channel monitor watches: pass `ChannelMonitor::get_outputs_to_watch()`.
     pub fn of(outputs: Vec<(Txid, Vec<(u32, ScriptBuf)>)>) -> impl Iterator<Item = Watched> {
         outputs.into_iter().flat_map(|(txid, outputs)| {
-            let spends = outputs.into_iter().map(move |(vout, script)| Watched::Output {
-                outpoint: OutPoint { txid, vout },
-                script,
-            });
+            let spends = outputs
+                .into_iter()
+                .map(move |(vout, script)| Watched::Output { outpoint: OutPoint { txid, vout }, script });
             std::iter::once(Watched::Tx(txid)).chain(spends)
         })
     }
@@ -104,10 +103,8 @@ pub async fn sync(
             None => esplora.tip().await?,
         };
     }
-    let what = format!(
-        "the tip moved {MAX_MOVES} times during one sync, at last to {} at height {}",
-        tip.hash, tip.height
-    );
+    let what =
+        format!("the tip moved {MAX_MOVES} times during one sync, at last to {} at height {}", tip.hash, tip.height);
     Err(esplora.contradiction("/blocks/tip/hash", what))
 }
 
@@ -122,10 +119,7 @@ async fn follow(
     let highest = known.iter().map(|best| best.height).max().unwrap_or(0);
     let lag = highest.saturating_sub(tip.height);
     if lag > MAX_LAG {
-        let what = format!(
-            "its tip is at height {}, but {highest} is known: it lags behind",
-            tip.height
-        );
+        let what = format!("its tip is at height {}, but {highest} is known: it lags behind", tip.height);
         return Err(esplora.contradiction("/blocks/tip/hash", what));
     }
     if lag > 0 {
@@ -152,9 +146,7 @@ async fn follow(
             more = plan.is_more(watched());
         }
         if !more && !best_told {
-            confirmables
-                .iter()
-                .for_each(|c| c.best_block_updated(&tip.header, tip.height));
+            confirmables.iter().for_each(|c| c.best_block_updated(&tip.header, tip.height));
             best_told = true;
             more = plan.is_more(watched());
         }
@@ -201,9 +193,7 @@ impl Update {
             return false;
         };
         let txs: Vec<(usize, &Transaction)> = block.txs.iter().map(|(position, tx)| (*position, tx)).collect();
-        confirmables
-            .iter()
-            .for_each(|c| c.transactions_confirmed(&block.header, &txs, height));
+        confirmables.iter().for_each(|c| c.transactions_confirmed(&block.header, &txs, height));
         true
     }
 }
@@ -228,14 +218,7 @@ pub(crate) struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     fn new(esplora: &'a Esplora, tip: Tip, lagging: bool) -> Self {
-        Plan {
-            esplora,
-            tip,
-            lagging,
-            asked: HashSet::new(),
-            blocks_checked: false,
-            update: Update::default(),
-        }
+        Plan { esplora, tip, lagging, asked: HashSet::new(), blocks_checked: false, update: Update::default() }
     }
 
     fn is_more(&self, watched: Vec<Watched>) -> bool {
@@ -243,22 +226,13 @@ impl<'a> Plan<'a> {
     }
 
     fn unasked(&self, watched: Vec<Watched>) -> Vec<Watched> {
-        watched
-            .into_iter()
-            .filter(|w| !self.asked.contains(w))
-            .collect::<HashSet<_>>()
-            .into_iter()
-            .collect()
+        watched.into_iter().filter(|w| !self.asked.contains(w)).collect::<HashSet<_>>().into_iter().collect()
     }
 
     /// Asks for all of it at once, and adds what is found to the update.
     async fn ask(&mut self, relevant: &[Relevant], watched: Vec<Watched>) -> Result<()> {
         let told: HashSet<Txid> = relevant.iter().map(|(txid, ..)| *txid).collect();
-        let to_check = if self.blocks_checked || self.lagging {
-            &[]
-        } else {
-            relevant
-        };
+        let to_check = if self.blocks_checked || self.lagging { &[] } else { relevant };
         let (stale, found) = {
             let this = &*self;
             let spends = all_at_once(watched.iter().map(|w| this.find(w, &told)));
@@ -275,22 +249,11 @@ impl<'a> Plan<'a> {
     }
 
     fn add(&mut self, found: Found) -> Result<()> {
-        let Found {
-            height,
-            header,
-            position,
-            tx,
-        } = found;
-        let block = self.update.blocks.entry(height).or_insert_with(|| Confirmed {
-            header,
-            txs: BTreeMap::new(),
-        });
+        let Found { height, header, position, tx } = found;
+        let block = self.update.blocks.entry(height).or_insert_with(|| Confirmed { header, txs: BTreeMap::new() });
         if block.header != header {
-            let what = format!(
-                "two blocks at height {height}: {} and {}",
-                block.header.block_hash(),
-                header.block_hash()
-            );
+            let what =
+                format!("two blocks at height {height}: {} and {}", block.header.block_hash(), header.block_hash());
             return Err(self.esplora.contradiction("/block/…/status", what));
         }
         block.txs.insert(position, tx);
@@ -299,30 +262,22 @@ impl<'a> Plan<'a> {
 
     /// Those whose block is not in the best chain any more.
     async fn stale(&self, relevant: &[Relevant]) -> Result<Vec<Txid>> {
-        let blocks: HashMap<BlockHash, u32> = relevant
-            .iter()
-            .filter_map(|(_, height, hash)| Some(((*hash)?, *height)))
-            .collect();
+        let blocks: HashMap<BlockHash, u32> =
+            relevant.iter().filter_map(|(_, height, hash)| Some(((*hash)?, *height))).collect();
         let gone: HashSet<BlockHash> = all_at_once(
-            blocks
-                .into_iter()
-                .map(|(hash, height)| async move { Ok((hash, self.is_gone(hash, height).await?)) }),
+            blocks.into_iter().map(|(hash, height)| async move { Ok((hash, self.is_gone(hash, height).await?)) }),
         )
         .await?
         .into_iter()
         .filter_map(|(hash, gone)| gone.then_some(hash))
         .collect();
         // LDK before 0.0.113 did not note the block: then the height decides.
-        let unknown = all_at_once(relevant.iter().filter(|(_, _, hash)| hash.is_none()).map(
-            |(txid, height, _)| async move {
-                let there = self
-                    .confirmed(*txid)
-                    .await?
-                    .is_some_and(|found| found.height == *height);
+        let unknown =
+            all_at_once(relevant.iter().filter(|(_, _, hash)| hash.is_none()).map(|(txid, height, _)| async move {
+                let there = self.confirmed(*txid).await?.is_some_and(|found| found.height == *height);
                 Ok((!there).then_some(*txid))
-            },
-        ))
-        .await?;
+            }))
+            .await?;
         let mut stale: Vec<Txid> = relevant
             .iter()
             .filter(|(_, _, hash)| hash.is_some_and(|hash| gone.contains(&hash)))
@@ -382,9 +337,7 @@ impl<'a> Plan<'a> {
         let (tx, status) = tokio::try_join!(self.esplora.transaction(txid), self.esplora.block_status(hash))?;
         let BlockStatus::Best(height) = status else {
             let what = format!("in block {hash}, which is not in the best chain");
-            return Err(self
-                .esplora
-                .contradiction(&format!("/tx/{txid}/merkleblock-proof"), what));
+            return Err(self.esplora.contradiction(&format!("/tx/{txid}/merkleblock-proof"), what));
         };
         let Some(tx) = tx else {
             let what = format!("unknown, but proven to be in block {hash}");

@@ -38,21 +38,11 @@ type Parsed<T> = Result<T, &'static str>;
 /// Reads `host` or `host:port`; the error says what is wrong, without the value.
 pub(super) fn authority(text: &str) -> Parsed<Authority> {
     if let Some(rest) = text.strip_prefix('[') {
-        let (address, after) = rest
-            .split_once(']')
-            .ok_or("the bracket before the IPv6 address is never closed")?;
-        let host = Host::V6(
-            address
-                .parse()
-                .map_err(|_| "what is in brackets is not an IPv6 address")?,
-        );
+        let (address, after) = rest.split_once(']').ok_or("the bracket before the IPv6 address is never closed")?;
+        let host = Host::V6(address.parse().map_err(|_| "what is in brackets is not an IPv6 address")?);
         let port = match after {
             "" => None,
-            _ => Some(port(
-                after
-                    .strip_prefix(':')
-                    .ok_or("only a colon and a port may follow the bracket")?,
-            )?),
+            _ => Some(port(after.strip_prefix(':').ok_or("only a colon and a port may follow the bracket")?)?),
         };
         return Ok(Authority { host, port });
     }
@@ -63,10 +53,7 @@ pub(super) fn authority(text: &str) -> Parsed<Authority> {
         Some((name, after)) => (name, Some(port(after)?)),
         None => (text, None),
     };
-    Ok(Authority {
-        host: Host::Name(host_name(name)?),
-        port,
-    })
+    Ok(Authority { host: Host::Name(host_name(name)?), port })
 }
 
 fn port(text: &str) -> Parsed<u16> {
@@ -88,9 +75,7 @@ fn host_name(name: &str) -> Parsed<String> {
     }
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };

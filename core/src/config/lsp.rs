@@ -28,26 +28,17 @@ pub(super) fn peer(node_id: &str, address: &str) -> Result<LspPeer> {
 fn node_id(text: &str) -> Result<PublicKey> {
     let wrong = |what: String| Error::option("lspNodeId", format!("lspNodeId {what}"));
     if text.contains('@') {
-        return Err(wrong(
-            "contains an '@': the part after it belongs into lspAddress".to_owned(),
-        ));
+        return Err(wrong("contains an '@': the part after it belongs into lspAddress".to_owned()));
     }
     if let Some(at) = text.chars().position(|c| !c.is_ascii_hexdigit()) {
         let place = at.saturating_add(1);
-        return Err(wrong(format!(
-            "must be 66 hexadecimal characters; character {place} is not one"
-        )));
+        return Err(wrong(format!("must be 66 hexadecimal characters; character {place} is not one")));
     }
     if text.len() != 66 {
-        return Err(wrong(format!(
-            "has {} characters; a node id has 66 (hexadecimal)",
-            text.len()
-        )));
+        return Err(wrong(format!("has {} characters; a node id has 66 (hexadecimal)", text.len())));
     }
     if !text.starts_with("02") && !text.starts_with("03") {
-        return Err(wrong(
-            "must begin with 02 or 03, as every compressed public key does".to_owned(),
-        ));
+        return Err(wrong("must begin with 02 or 03, as every compressed public key does".to_owned()));
     }
     PublicKey::from_str(text).map_err(|_| wrong(format!("{text} is not a point on the curve: a character is wrong")))
 }
@@ -71,26 +62,18 @@ pub(super) fn protocol(text: Option<&str>) -> Result<()> {
             "lspProtocol",
             "lspProtocol is 'lsps2', which this version does not have; 'lsps4' and 'auto' it has",
         )),
-        Some(other) => Err(Error::option(
-            "lspProtocol",
-            format!("lspProtocol is {}; it must be 'auto' or 'lsps4'", shown(other)),
-        )),
+        Some(other) => {
+            Err(Error::option("lspProtocol", format!("lspProtocol is {}; it must be 'auto' or 'lsps4'", shown(other))))
+        }
     }
 }
 
 pub(super) fn jit_route(raw: &RawJitRoute) -> Result<JitRoute> {
-    let scid = scid::parse(&raw.scid).map_err(|what| {
-        Error::option(
-            "jitRoute.scid",
-            format!("jitRoute.scid is {}: {what}", shown(&raw.scid)),
-        )
-    })?;
+    let scid = scid::parse(&raw.scid)
+        .map_err(|what| Error::option("jitRoute.scid", format!("jitRoute.scid is {}: {what}", shown(&raw.scid))))?;
     let name = "jitRoute.cltvExpiryDelta";
     let delta = safe_integer(name, raw.cltv_expiry_delta, 1..=MAX_CLTV_EXPIRY_DELTA)?;
     let cltv_expiry_delta =
         u16::try_from(delta).map_err(|_| Error::option(name, "jitRoute.cltvExpiryDelta is too big"))?;
-    Ok(JitRoute {
-        scid,
-        cltv_expiry_delta,
-    })
+    Ok(JitRoute { scid, cltv_expiry_delta })
 }

@@ -30,9 +30,7 @@ fn integer(name: &str, value: f64, range: &RangeInclusive<u64>) -> std::result::
         return Err(format!("{name} is {value}, which has a fraction; {must}"));
     }
     if value.abs() > MAX_SAFE_INTEGER as f64 {
-        return Err(format!(
-            "{name} is {value:e}, which JavaScript can't hold exactly; {must}"
-        ));
+        return Err(format!("{name} is {value:e}, which JavaScript can't hold exactly; {must}"));
     }
     // Lossless: a whole number within ±(2^53 - 1).
     match u64::try_from(value as i64) {

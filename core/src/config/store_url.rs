@@ -34,9 +34,9 @@ fn parse(text: &str) -> std::result::Result<StoreUrl, String> {
     match text.split_once(':') {
         Some(("memory", _)) => Err("store is 'memory:' with something behind it, which it can't have".to_owned()),
         // Without the slashes it may be `user:password@host`.
-        Some((scheme, rest)) if is_scheme(scheme) && rest.starts_with("//") => Err(format!(
-            "store has the scheme '{scheme}:', which this version does not have; {FORMS}"
-        )),
+        Some((scheme, rest)) if is_scheme(scheme) && rest.starts_with("//") => {
+            Err(format!("store has the scheme '{scheme}:', which this version does not have; {FORMS}"))
+        }
         _ => Err(format!("store is {}, which names no store; {FORMS}", shown(text))),
     }
 }
@@ -81,27 +81,19 @@ fn has_percent_escape(path: &str) -> bool {
 }
 
 /// Folders whose content is gone after a restart, or with a function's instance.
-const TEMPORARY: [&str; 7] = [
-    "/tmp",
-    "/var/tmp",
-    "/dev/shm",
-    "/private/tmp",
-    "/private/var/tmp",
-    "/var/folders",
-    "/private/var/folders",
-];
+const TEMPORARY: [&str; 7] =
+    ["/tmp", "/var/tmp", "/dev/shm", "/private/tmp", "/private/var/tmp", "/var/folders", "/private/var/folders"];
 
 fn lasting(store: &StoreUrl) -> std::result::Result<(), String> {
     let StoreUrl::File(directory) = store else {
-        return Err(
-            "store is 'memory:', which forgets the channels, and with them the money, when the process ends; \
+        return Err("store is 'memory:', which forgets the channels, and with them the money, when the process ends; \
                     on mainnet use a store that lasts"
-                .to_owned(),
-        );
+            .to_owned());
     };
     let directory = without_dots(directory);
     // A TMPDIR of "/" or "." says nothing about what is temporary.
-    let configured = Some(without_dots(&std::env::temp_dir())).filter(|dir| dir.is_absolute() && dir.parent().is_some());
+    let configured =
+        Some(without_dots(&std::env::temp_dir())).filter(|dir| dir.is_absolute() && dir.parent().is_some());
     let temporary = TEMPORARY.iter().map(PathBuf::from).chain(configured);
     for folder in temporary {
         if directory.starts_with(&folder) {

@@ -37,13 +37,8 @@ fn checked(text: &str) -> std::result::Result<String, &'static str> {
     }
     let server = authority(server)?;
     let port = server.port.map(|port| format!(":{port}")).unwrap_or_default();
-    let url = format!(
-        "{scheme}://{}{port}{}",
-        server.host.bracketed(),
-        path.trim_end_matches('/')
-    );
+    let url = format!("{scheme}://{}{port}{}", server.host.bracketed(), path.trim_end_matches('/'));
     // The client's own parser has the last word, here rather than in the first request.
-    url.parse::<hyper::Uri>()
-        .map_err(|_| "its path has characters that a URL can't have")?;
+    url.parse::<hyper::Uri>().map_err(|_| "its path has characters that a URL can't have")?;
     Ok(url)
 }

@@ -28,19 +28,9 @@ pub(super) fn lease(raw: &RawLease) -> Result<LeasePolicy> {
     Ok(LeasePolicy {
         ttl: milliseconds("lease.ttlMs", raw.ttl_ms, LEASE_TTL_MS, Duration::from_millis(8_000))?,
         attempts,
-        base_delay: milliseconds(
-            "lease.baseDelayMs",
-            raw.base_delay_ms,
-            1..=60_000,
-            Duration::from_millis(250),
-        )?,
+        base_delay: milliseconds("lease.baseDelayMs", raw.base_delay_ms, 1..=60_000, Duration::from_millis(250))?,
         // 0 is "try, don't wait".
-        max_wait: milliseconds(
-            "lease.maxWaitMs",
-            raw.max_wait_ms,
-            0..=LONGEST_MS,
-            Duration::from_millis(10_000),
-        )?,
+        max_wait: milliseconds("lease.maxWaitMs", raw.max_wait_ms, 0..=LONGEST_MS, Duration::from_millis(10_000))?,
         take_over: match raw.take_over.as_deref() {
             None | Some("unrenewed") => TakeOver::Unrenewed,
             Some("expired") => TakeOver::Expired,
@@ -64,28 +54,10 @@ pub(super) fn timeouts(raw: &RawTimeouts) -> Result<Timeouts> {
     let commit = wait("timeouts.commitMs", raw.commit_ms, DEFAULTS.commit)?;
     Ok(Timeouts {
         chain: wait("timeouts.chainMs", raw.chain_ms, DEFAULTS.chain)?,
-        store: inside(
-            "timeouts.storeMs",
-            raw.store_ms,
-            DEFAULTS.store,
-            "timeouts.commitMs",
-            commit,
-        )?,
-        connect: inside(
-            "timeouts.connectMs",
-            raw.connect_ms,
-            DEFAULTS.connect,
-            "timeouts.lspMs",
-            lsp,
-        )?,
+        store: inside("timeouts.storeMs", raw.store_ms, DEFAULTS.store, "timeouts.commitMs", commit)?,
+        connect: inside("timeouts.connectMs", raw.connect_ms, DEFAULTS.connect, "timeouts.lspMs", lsp)?,
         lsp,
-        lsp_request: inside(
-            "timeouts.lspRequestMs",
-            raw.lsp_request_ms,
-            DEFAULTS.lsp_request,
-            "timeouts.lspMs",
-            lsp,
-        )?,
+        lsp_request: inside("timeouts.lspRequestMs", raw.lsp_request_ms, DEFAULTS.lsp_request, "timeouts.lspMs", lsp)?,
         stop: wait("timeouts.stopMs", raw.stop_ms, DEFAULTS.stop)?,
         commit,
     })

@@ -19,23 +19,14 @@ pub fn parse(text: &str) -> Result<u64, Reason> {
         return Err(FORM);
     };
     let block = part(block, MAX_BLOCK, "its block must be at most 16777215 (24 bits)")?;
-    let transaction = part(
-        transaction,
-        MAX_TRANSACTION,
-        "its transaction must be at most 16777215 (24 bits)",
-    )?;
+    let transaction = part(transaction, MAX_TRANSACTION, "its transaction must be at most 16777215 (24 bits)")?;
     let output = part(output, MAX_OUTPUT, "its output must be at most 65535 (16 bits)")?;
     Ok(block << 40 | transaction << 16 | output)
 }
 
 /// Writes a scid; `parse` reads it back.
 pub fn format(scid: u64) -> String {
-    format!(
-        "{}x{}x{}",
-        scid >> 40,
-        (scid >> 16) & MAX_TRANSACTION,
-        scid & MAX_OUTPUT
-    )
+    format!("{}x{}x{}", scid >> 40, (scid >> 16) & MAX_TRANSACTION, scid & MAX_OUTPUT)
 }
 
 fn part(text: &str, max: u64, too_big: Reason) -> Result<u64, Reason> {

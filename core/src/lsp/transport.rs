@@ -59,12 +59,7 @@ struct State {
 impl LspTransport {
     /// A transport to that LSP, not yet able to use LDK's own protocols.
     pub fn new(lsp: PublicKey) -> Self {
-        LspTransport {
-            lsp,
-            liquidity: OnceLock::new(),
-            state: Mutex::default(),
-            connected: watch::Sender::new(false),
-        }
+        LspTransport { lsp, liquidity: OnceLock::new(), state: Mutex::default(), connected: watch::Sender::new(false) }
     }
 
     /// Sets LDK's liquidity manager on top of the loaded wallet, once.

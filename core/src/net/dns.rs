@@ -51,28 +51,18 @@ impl Default for Resolver {
 impl Resolver {
     /// The system's configuration, read when a name first needs it.
     pub fn new() -> Self {
-        Self::with(Box::new(read_system_config), || {
-            Hosts::from_system().unwrap_or_default()
-        })
+        Self::with(Box::new(read_system_config), || Hosts::from_system().unwrap_or_default())
     }
 
     /// Another configuration and hosts file, for tests.
     pub(crate) fn with(read_config: Box<ReadConfig>, read_hosts: fn() -> Hosts) -> Self {
-        let inner = Inner {
-            read_config,
-            read_hosts,
-            hosts: OnceLock::new(),
-            servers: OnceLock::new(),
-        };
+        let inner = Inner { read_config, read_hosts, hosts: OnceLock::new(), servers: OnceLock::new() };
         Resolver { inner: Arc::new(inner) }
     }
 
     /// The addresses of a host, IPv4 first; at least one. IPv6 literals may stand in brackets.
     pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, NetError> {
-        let found = self.addresses(host).await.map_err(|reason| NetError::Resolve {
-            host: host.to_owned(),
-            reason,
-        })?;
+        let found = self.addresses(host).await.map_err(|reason| NetError::Resolve { host: host.to_owned(), reason })?;
         Ok(found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
     }
 
@@ -162,11 +152,7 @@ async fn second_family(
 }
 
 fn read_system_config() -> Result<(ResolverConfig, ResolverOpts), String> {
-    let source = if cfg!(windows) {
-        "the system's DNS settings"
-    } else {
-        "/etc/resolv.conf"
-    };
+    let source = if cfg!(windows) { "the system's DNS settings" } else { "/etc/resolv.conf" };
     hickory_resolver::system_conf::read_system_conf()
         .map_err(|e| format!("can't take the name servers from {source}: {e}; use an IP address or configure DNS"))
 }

@@ -25,19 +25,13 @@ pub async fn connect(resolver: &Resolver, host: &str, port: u16) -> Result<TcpSt
             Err(reason) => reasons.push(format!("{}: {reason}", address.ip())),
         }
     }
-    Err(NetError::Connect {
-        host: host.to_owned(),
-        port,
-        reason: reasons.join("; "),
-    })
+    Err(NetError::Connect { host: host.to_owned(), port, reason: reasons.join("; ") })
 }
 
 async fn one(address: SocketAddr, others_left: bool) -> Result<TcpStream, String> {
     let connecting = TcpStream::connect(address);
     let stream = if others_left {
-        tokio::time::timeout(ONE_ADDRESS, connecting)
-            .await
-            .map_err(|_| format!("no answer in {ONE_ADDRESS:?}"))?
+        tokio::time::timeout(ONE_ADDRESS, connecting).await.map_err(|_| format!("no answer in {ONE_ADDRESS:?}"))?
     } else {
         connecting.await
     }

@@ -15,19 +15,12 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpSocket, UdpSocket};
 
 fn run<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(test)
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
 }
 
 /// A resolver whose configuration must not be needed.
 fn no_servers() -> Resolver {
-    Resolver::with(
-        Box::new(|| panic!("the system's configuration was read")),
-        Hosts::default,
-    )
+    Resolver::with(Box::new(|| panic!("the system's configuration was read")), Hosts::default)
 }
 
 /// A resolver that asks the name server at an address.
@@ -42,9 +35,7 @@ fn asking(server: SocketAddr) -> Resolver {
 
 fn hosts() -> Hosts {
     let mut hosts = Hosts::default();
-    hosts
-        .read_hosts_conf(&b"# comment\n192.0.2.7 listed.example\n2001:db8::7 Listed.example\n"[..])
-        .unwrap();
+    hosts.read_hosts_conf(&b"# comment\n192.0.2.7 listed.example\n2001:db8::7 Listed.example\n"[..]).unwrap();
     hosts
 }
 
@@ -125,11 +116,7 @@ fn both_families_are_asked_for_and_ipv4_comes_first() {
     run(async {
         let server = name_server(|name, kind| {
             assert_eq!(name, "lsp.example.");
-            Some(Ok(vec![if kind == RecordType::A {
-                v4("192.0.2.1")
-            } else {
-                v6("2001:db8::1")
-            }]))
+            Some(Ok(vec![if kind == RecordType::A { v4("192.0.2.1") } else { v6("2001:db8::1") }]))
         })
         .await;
         let found = asking(server).resolve("lsp.example", 5).await.unwrap();
@@ -142,13 +129,8 @@ fn a_family_that_is_never_answered_does_not_hold_up_the_other() {
     for silent in [RecordType::A, RecordType::AAAA] {
         run(async move {
             let server = name_server(move |_, kind| {
-                (kind != silent).then(|| {
-                    Ok(vec![if kind == RecordType::A {
-                        v4("192.0.2.1")
-                    } else {
-                        v6("2001:db8::1")
-                    }])
-                })
+                (kind != silent)
+                    .then(|| Ok(vec![if kind == RecordType::A { v4("192.0.2.1") } else { v6("2001:db8::1") }]))
             })
             .await;
             let found = asking(server).resolve("lsp.example", 5).await.unwrap();
@@ -161,17 +143,10 @@ fn a_family_that_is_never_answered_does_not_hold_up_the_other() {
 fn a_name_of_one_family_is_found() {
     run(async {
         let server = name_server(|_, kind| {
-            Some(if kind == RecordType::A {
-                Ok(Vec::new())
-            } else {
-                Ok(vec![v6("2001:db8::1")])
-            })
+            Some(if kind == RecordType::A { Ok(Vec::new()) } else { Ok(vec![v6("2001:db8::1")]) })
         })
         .await;
-        assert_eq!(
-            asking(server).resolve("lsp.example", 5).await.unwrap(),
-            addresses(&["[2001:db8::1]:5"])
-        );
+        assert_eq!(asking(server).resolve("lsp.example", 5).await.unwrap(), addresses(&["[2001:db8::1]:5"]));
     });
 }
 
@@ -180,10 +155,7 @@ fn a_name_that_does_not_exist_is_an_error_that_names_it() {
     run(async {
         let server = name_server(|_, _| Some(Err(ResponseCode::NXDomain))).await;
         let error = asking(server).resolve("nowhere.example", 5).await.unwrap_err();
-        assert!(
-            matches!(&error, NetError::Resolve { host, .. } if host == "nowhere.example"),
-            "{error}"
-        );
+        assert!(matches!(&error, NetError::Resolve { host, .. } if host == "nowhere.example"), "{error}");
         let error = error.into_error(Code::LspUnavailable);
         assert_eq!(error.code, Code::LspUnavailable);
         assert!(error.message.contains("can't resolve 'nowhere.example'"), "{error}");
@@ -217,15 +189,10 @@ fn a_silent_name_server_holds_up_neither_the_caller_nor_the_end_of_the_runtime()
     // a lookup on a pool thread would hold that up for ten seconds and more.
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let resolver = asking(silent.local_addr().unwrap());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let waiting = resolver.resolve("lsp.example", 5);
-        tokio::time::timeout(Duration::from_millis(100), waiting)
-            .await
-            .unwrap_err();
+        tokio::time::timeout(Duration::from_millis(100), waiting).await.unwrap_err();
     });
     let dropping = Instant::now();
     drop(runtime);
@@ -234,11 +201,7 @@ fn a_silent_name_server_holds_up_neither_the_caller_nor_the_end_of_the_runtime()
 
 #[test]
 fn a_resolver_works_on_the_next_runtime_too() {
-    let servers = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let servers = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let server = servers.block_on(name_server(|_, _| Some(Ok(vec![v4("192.0.2.1")]))));
     let resolver = asking(server);
     for name in ["one.example", "two.example"] {
@@ -274,10 +237,7 @@ fn a_refused_connection_says_what_each_address_answered() {
         held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let port = held.local_addr().unwrap().port();
         let error = connect(&no_servers(), "127.0.0.1", port).await.unwrap_err();
-        assert!(
-            matches!(&error, NetError::Connect { port: p, .. } if *p == port),
-            "{error}"
-        );
+        assert!(matches!(&error, NetError::Connect { port: p, .. } if *p == port), "{error}");
         assert!(error.to_string().contains("127.0.0.1: Connection refused"), "{error}");
     });
 }

@@ -5,7 +5,7 @@
 //! the third act, which does, waits for the state.
 
 use super::ldk_events::skim_acceptance;
-use super::link::{Dialled, Dialer, Peers};
+use super::link::{Dialer, Dialled, Peers};
 use super::receive::ReceiveProgress;
 use super::row::NodeRow;
 use super::session::{guarded, Session};
@@ -120,7 +120,12 @@ impl Prepared {
             let dial = async { Ok(self.dialer.dial(&self.peers).await.ok()) };
             tokio::try_join!(claim, self.esplora.tip(), dial)?
         };
-        tracing::debug!(epoch = snapshot.position.epoch.0, seq = snapshot.position.seq.0, height = tip.height, "claimed");
+        tracing::debug!(
+            epoch = snapshot.position.epoch.0,
+            seq = snapshot.position.seq.0,
+            height = tip.height,
+            "claimed"
+        );
         let committer = Committer::new(store, &snapshot, config.timeouts.commit);
         Ok(Gathered { prepared: self, snapshot, committer, tip, dialled })
     }

@@ -57,7 +57,9 @@ impl Dialer {
         let (host, port) = (self.peer.host.as_str(), self.peer.port);
         let connect = timeout(self.timeouts.connect, tcp::connect(&self.resolver, host, port)).await;
         let stream = connect
-            .map_err(|_| self.unavailable(format!("no TCP connection within {} ms", self.timeouts.connect.as_millis())))?
+            .map_err(|_| {
+                self.unavailable(format!("no TCP connection within {} ms", self.timeouts.connect.as_millis()))
+            })?
             .map_err(|error| error.into_error(Code::LspUnavailable))?;
         let socket = PeerSocket::new(stream).map_err(|error| self.unavailable(error.to_string()))?;
         let act_one = peers
@@ -104,7 +106,10 @@ impl Dialer {
 
     fn unavailable(&self, what: String) -> Error {
         let LspPeer { host, port, .. } = &self.peer;
-        Error::new(Code::LspUnavailable, format!("the LSP at {host}:{port} can't be reached: {what}; retry, or check `lspAddress`"))
+        Error::new(
+            Code::LspUnavailable,
+            format!("the LSP at {host}:{port} can't be reached: {what}; retry, or check `lspAddress`"),
+        )
     }
 }
 

@@ -49,7 +49,10 @@ impl Mailbox {
                 }
                 Err(error) => {
                     drop(inner);
-                    command.fail(Error::new(Code::Internal, format!("the operating system refuses a new thread: {error}")));
+                    command.fail(Error::new(
+                        Code::Internal,
+                        format!("the operating system refuses a new thread: {error}"),
+                    ));
                     return;
                 }
             }

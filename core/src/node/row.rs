@@ -50,7 +50,10 @@ impl NodeRow {
         if row.version > VERSION {
             return Err(Error::new(
                 Code::StateCorrupt,
-                format!("the store was written by a newer mayfly (row version {}, this one knows {VERSION}); update mayfly", row.version),
+                format!(
+                    "the store was written by a newer mayfly (row version {}, this one knows {VERSION}); update mayfly",
+                    row.version
+                ),
             ));
         }
         Ok(row)

@@ -75,7 +75,12 @@ enum Happened {
 }
 
 /// Serves until stopped. An error means that the node is over.
-pub(super) async fn serve(session: &mut Session, waiting: &mut Waiting, mailbox: &Mailbox, transient: bool) -> Result<End> {
+pub(super) async fn serve(
+    session: &mut Session,
+    waiting: &mut Waiting,
+    mailbox: &Mailbox,
+    transient: bool,
+) -> Result<End> {
     let mut ticks = Ticks::new();
     let mut chain_work: Option<ChainWork> = None;
     let mut stop_deadline: Option<Instant> = None;
@@ -209,7 +214,9 @@ async fn finished(work: &mut Option<ChainWork>) -> Result<()> {
 
 async fn joined<T>(task: &mut Option<JoinHandle<Result<T>>>) -> Result<T> {
     match task {
-        Some(task) => task.await.unwrap_or_else(|error| Err(Error::new(Code::Internal, format!("a task ended: {error}")))),
+        Some(task) => {
+            task.await.unwrap_or_else(|error| Err(Error::new(Code::Internal, format!("a task ended: {error}"))))
+        }
         None => std::future::pending().await,
     }
 }
@@ -270,18 +277,21 @@ pub(super) fn unknown_event(id: &str) -> Error {
 /// Answers whoever can be answered now, and begins what others wait for.
 async fn answer(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
     let now = Instant::now();
-    let summary_hashes = if waiting.events.is_empty() && waiting.receive.is_none() { None } else { Some(session.summary()) };
+    let summary_hashes =
+        if waiting.events.is_empty() && waiting.receive.is_none() { None } else { Some(session.summary()) };
     waiting.answer_events(now, |kind| oldest_event(session, kind, summary_hashes.as_ref()));
 
     let up = session.link.as_ref().is_some_and(Link::is_up);
     if up {
         let usable = all_usable(session.loaded.manager());
-        let (ready, later) = waiting.ready.drain(..).partition(|waiter| !waiter.receiving || usable || waiter.until <= now);
+        let (ready, later) =
+            waiting.ready.drain(..).partition(|waiter| !waiter.receiving || usable || waiter.until <= now);
         waiting.ready = later;
         for waiter in Vec::<ReadyWaiter>::into_iter(ready) {
             waiter.pending.send(Ok(()));
         }
-    } else if waiting.needs_link() && session.link.is_none() && waiting.connecting.is_none() && waiting.stops.is_empty() {
+    } else if waiting.needs_link() && session.link.is_none() && waiting.connecting.is_none() && waiting.stops.is_empty()
+    {
         reconnect(session, waiting).await?;
     }
     if !waiting.routes.is_empty() {
@@ -290,7 +300,11 @@ async fn answer(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
     Ok(())
 }
 
-fn oldest_event(session: &Session, kind: Option<EventType>, summary: Option<&super::view::Summary>) -> Option<PaymentEvent> {
+fn oldest_event(
+    session: &Session,
+    kind: Option<EventType>,
+    summary: Option<&super::view::Summary>,
+) -> Option<PaymentEvent> {
     let event = session.outbox.iter().find(|event| kind.is_none_or(|kind| event.event_type == kind))?;
     let wake_by = summary.and_then(|summary| summary.wake_by_of(&event.payment_hash));
     Some(PaymentEvent { wake_by, ..event.clone() })
@@ -305,8 +319,10 @@ fn answer_routes(session: &mut Session, waiting: &mut Waiting, up: bool) {
             }
         }
     } else if up && waiting.learning.is_none() {
-        let (lsp, peers, each) = (Arc::clone(&session.lsp), Arc::clone(&session.peers), session.config.timeouts.lsp_request);
-        waiting.learning = Some(tokio::spawn(async move { lsps4::learn_route(&lsp, each, || peers.process_events()).await }));
+        let (lsp, peers, each) =
+            (Arc::clone(&session.lsp), Arc::clone(&session.peers), session.config.timeouts.lsp_request);
+        waiting.learning =
+            Some(tokio::spawn(async move { lsps4::learn_route(&lsp, each, || peers.process_events()).await }));
     }
 }
 

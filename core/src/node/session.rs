@@ -79,7 +79,10 @@ impl Session {
     }
 
     fn wants_commit(&self) -> bool {
-        self.loaded.wants_commit() || self.outbox.wants_commit() || !self.staged.is_empty() || !self.on_commit.is_empty()
+        self.loaded.wants_commit()
+            || self.outbox.wants_commit()
+            || !self.staged.is_empty()
+            || !self.on_commit.is_empty()
     }
 
     /// One transaction; then everything that waited for it goes.
@@ -165,6 +168,9 @@ pub(super) fn guarded<T>(what: &str, call: impl FnOnce() -> T) -> Result<T> {
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("no message");
         let line = text.lines().next().unwrap_or_default();
-        Error::new(Code::Internal, format!("a panic in {what}: {line}; the node is stopped, what was committed is safe"))
+        Error::new(
+            Code::Internal,
+            format!("a panic in {what}: {line}; the node is stopped, what was committed is safe"),
+        )
     })
 }

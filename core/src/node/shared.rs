@@ -98,7 +98,10 @@ impl Shared {
 
     /// Derived once: PBKDF2 costs 2.5 ms.
     pub fn keys(&self) -> Result<&Keys> {
-        self.keys.get_or_init(|| Keys::derive(&self.config.mnemonic, self.config.network)).as_ref().map_err(Clone::clone)
+        self.keys
+            .get_or_init(|| Keys::derive(&self.config.mnemonic, self.config.network))
+            .as_ref()
+            .map_err(Clone::clone)
     }
 
     pub fn mint(&self, request: &MintRequest, route: &JitRoute) -> Result<Invoice> {

@@ -89,8 +89,13 @@ impl Summary {
                 *lowest = (*lowest).min(htlc.cltv_expiry);
             }
         }
-        let pending_close_sats =
-            loaded.monitors().get_claimable_balances(&[]).iter().filter(|b| is_closing(b)).map(MonitorBalance::claimable_amount_satoshis).sum();
+        let pending_close_sats = loaded
+            .monitors()
+            .get_claimable_balances(&[])
+            .iter()
+            .filter(|b| is_closing(b))
+            .map(MonitorBalance::claimable_amount_satoshis)
+            .sum();
         Summary {
             height: loaded.manager().current_best_block().height,
             at_ms: clock::now_ms(),

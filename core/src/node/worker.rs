@@ -67,7 +67,8 @@ fn run(shared: &Arc<Shared>) {
         drop(runtime);
     }));
     if ran.is_err() {
-        let error = Error::new(Code::Internal, "a panic ended the node's thread; what was committed is safe; start again");
+        let error =
+            Error::new(Code::Internal, "a panic ended the node's thread; what was committed is safe; start again");
         shared.set_state(State::Idle);
         shared.mailbox.leave_for_good(Some(&error));
     }

@@ -25,24 +25,14 @@ pub fn tx(from: &[OutPoint], outputs: usize, tag: u32) -> Transaction {
         lock_time: LockTime::from_consensus(tag),
         input: from.iter().map(input).collect(),
         output: (0..outputs)
-            .map(|_| TxOut {
-                value: Amount::from_sat(1_000),
-                script_pubkey: ScriptBuf::new(),
-            })
+            .map(|_| TxOut { value: Amount::from_sat(1_000), script_pubkey: ScriptBuf::new() })
             .collect(),
     }
 }
 
 /// A transaction that spends nothing of interest.
 pub fn other(tag: u32) -> Transaction {
-    tx(
-        &[OutPoint {
-            txid: Txid::from_byte_array([7; 32]),
-            vout: tag,
-        }],
-        2,
-        tag,
-    )
+    tx(&[OutPoint { txid: Txid::from_byte_array([7; 32]), vout: tag }], 2, tag)
 }
 
 /// A block with its work.
@@ -56,10 +46,7 @@ pub fn block(previous: BlockHash, txs: &[Transaction], tag: u32) -> Block {
         bits: CompactTarget::from_consensus(0x207f_ffff),
         nonce: 0,
     };
-    let mut block = Block {
-        header,
-        txdata: std::iter::once(coinbase).chain(txs.iter().cloned()).collect(),
-    };
+    let mut block = Block { header, txdata: std::iter::once(coinbase).chain(txs.iter().cloned()).collect() };
     block.header.merkle_root = block.compute_merkle_root().unwrap();
     while block.header.validate_pow(block.header.target()).is_err() {
         block.header.nonce += 1;
@@ -101,11 +88,7 @@ impl Chain {
 
     pub fn tip_at(&self, height: usize) -> Tip {
         let header = self.best[height].header;
-        Tip {
-            hash: header.block_hash(),
-            height: height as u32,
-            header,
-        }
+        Tip { hash: header.block_hash(), height: height as u32, header }
     }
 
     pub fn hash_at(&self, height: usize) -> BlockHash {
@@ -124,11 +107,7 @@ impl Chain {
         let parts: Vec<&str> = asked.path.trim_start_matches('/').split('/').collect();
         let absent = || Reply::Answer(404, b"not found".to_vec());
         let known = |hash: &str| {
-            let best = self
-                .best
-                .iter()
-                .enumerate()
-                .map(|(height, block)| (Some(height), block));
+            let best = self.best.iter().enumerate().map(|(height, block)| (Some(height), block));
             best.chain(self.stale.iter().map(|block| (None, block)))
                 .find(|(_, block)| block.block_hash().to_string() == hash)
         };
@@ -136,30 +115,24 @@ impl Chain {
             ["blocks", "tip", "hash"] => ok(self.tip().hash.to_string()),
             ["block", hash, "header"] => known(hash).map_or_else(absent, |(_, block)| ok(serialize_hex(&block.header))),
             ["block", hash, "status"] => match known(hash) {
-                Some((Some(height), _)) => ok(format!(
-                    r#"{{"in_best_chain":true,"height":{height},"next_best":null}}"#
-                )),
+                Some((Some(height), _)) => {
+                    ok(format!(r#"{{"in_best_chain":true,"height":{height},"next_best":null}}"#))
+                }
                 _ => ok(r#"{"in_best_chain":false}"#),
             },
             ["block-height", height] => {
                 let block = self.best.get(height.parse::<usize>().unwrap());
                 block.map_or_else(absent, |block| ok(block.block_hash().to_string()))
             }
-            ["tx", txid, "merkleblock-proof"] => self
-                .find(txid)
-                .map_or_else(absent, |(_, block, tx)| ok(proof(block, tx))),
+            ["tx", txid, "merkleblock-proof"] => {
+                self.find(txid).map_or_else(absent, |(_, block, tx)| ok(proof(block, tx)))
+            }
             ["tx", txid, "raw"] => self.find(txid).map_or_else(absent, |(_, _, tx)| ok(serialize(tx))),
             ["tx", txid, "outspend", vout] => {
-                let outpoint = OutPoint {
-                    txid: txid.parse().unwrap(),
-                    vout: vout.parse().unwrap(),
-                };
+                let outpoint = OutPoint { txid: txid.parse().unwrap(), vout: vout.parse().unwrap() };
                 let spends = |tx: &&Transaction| tx.input.iter().any(|input| input.previous_output == outpoint);
                 let confirmed = self.best.iter().flat_map(|block| &block.txdata).find(spends);
-                match confirmed
-                    .map(|tx| (tx, true))
-                    .or(self.mempool.iter().find(spends).map(|tx| (tx, false)))
-                {
+                match confirmed.map(|tx| (tx, true)).or(self.mempool.iter().find(spends).map(|tx| (tx, false))) {
                     Some((tx, confirmed)) => ok(outspend(tx.compute_txid(), confirmed)),
                     None => ok(r#"{"spent":false}"#),
                 }

@@ -33,14 +33,7 @@ fn unavailable<T: std::fmt::Debug>(result: crate::error::Result<T>) -> Error {
 
 fn chain_with_tx() -> (Chain, bitcoin::Transaction) {
     let mut chain = Chain::of(2);
-    let spent = tx(
-        &[OutPoint {
-            txid: other(1).compute_txid(),
-            vout: 0,
-        }],
-        1,
-        9,
-    );
+    let spent = tx(&[OutPoint { txid: other(1).compute_txid(), vout: 0 }], 1, 9);
     chain.mine(&[other(1), other(2), spent.clone(), other(3)]);
     chain.mine(&[]);
     (chain, spent)
@@ -56,13 +49,7 @@ fn the_tip_comes_with_its_height_and_header_in_two_rounds() {
         let mut paths = server.paths();
         assert_eq!(paths.remove(0), "/blocks/tip/hash");
         paths.sort();
-        assert_eq!(
-            paths,
-            [
-                format!("/block/{}/header", tip.hash),
-                format!("/block/{}/status", tip.hash)
-            ]
-        );
+        assert_eq!(paths, [format!("/block/{}/header", tip.hash), format!("/block/{}/status", tip.hash)]);
     });
 }
 
@@ -151,20 +138,8 @@ fn a_header_easier_than_the_network_allows_is_refused_whatever_its_bits_are() {
         let error = unavailable(mainnet.header(regtest.block_hash()).await);
         assert!(error.message.contains("another network"), "{error}");
 
-        for bits in [
-            0,
-            1,
-            0x0080_0000,
-            0x2100_ffff,
-            0x217f_ffff,
-            0xff7f_ffff,
-            0xffff_ffff,
-            0x04ff_ffff,
-        ] {
-            let header = bitcoin::block::Header {
-                bits: CompactTarget::from_consensus(bits),
-                ..regtest
-            };
+        for bits in [0, 1, 0x0080_0000, 0x2100_ffff, 0x217f_ffff, 0xff7f_ffff, 0xffff_ffff, 0x04ff_ffff] {
+            let header = bitcoin::block::Header { bits: CompactTarget::from_consensus(bits), ..regtest };
             unavailable(always(serialize_hex(&header)).await.header(header.block_hash()).await);
         }
     });
@@ -224,10 +199,7 @@ fn a_proof_with_any_byte_changed_is_refused_or_proves_the_same() {
             let mut bad = good.clone();
             bad[place] = if bad[place] == b'0' { b'f' } else { b'0' };
             if let Some(found) = always(bad).await.inclusion(tx.compute_txid()).await.ok().flatten() {
-                assert_eq!(
-                    found.header.merkle_root, chain.best[3].header.merkle_root,
-                    "byte {place}"
-                );
+                assert_eq!(found.header.merkle_root, chain.best[3].header.merkle_root, "byte {place}");
                 assert_eq!(found.position, 3, "byte {place}");
             }
         }
@@ -272,29 +244,13 @@ fn spends_are_told_apart_by_whether_they_are_confirmed() {
     run(async {
         let (mut chain, tx) = chain_with_tx();
         let spent = tx.input[0].previous_output;
-        chain.mempool.push(super::blocks::tx(
-            &[OutPoint {
-                txid: tx.compute_txid(),
-                vout: 0,
-            }],
-            1,
-            10,
-        ));
+        chain.mempool.push(super::blocks::tx(&[OutPoint { txid: tx.compute_txid(), vout: 0 }], 1, 10));
         let waiting = chain.mempool[0].compute_txid();
         let esplora = at(move |asked| chain.answer(asked)).await;
         let txid = tx.compute_txid();
-        assert_eq!(
-            esplora.spend(spent).await.unwrap(),
-            Some(Spend { txid, confirmed: true })
-        );
+        assert_eq!(esplora.spend(spent).await.unwrap(), Some(Spend { txid, confirmed: true }));
         let found = esplora.spend(OutPoint { txid, vout: 0 }).await.unwrap();
-        assert_eq!(
-            found,
-            Some(Spend {
-                txid: waiting,
-                confirmed: false
-            })
-        );
+        assert_eq!(found, Some(Spend { txid: waiting, confirmed: false }));
         assert_eq!(esplora.spend(OutPoint { txid: waiting, vout: 0 }).await.unwrap(), None);
     });
 }
@@ -303,67 +259,29 @@ fn spends_are_told_apart_by_whether_they_are_confirmed() {
 fn an_output_that_the_server_does_not_know_is_unspent() {
     run(async {
         let esplora = at(|_| Reply::Answer(404, b"Transaction not found".to_vec())).await;
-        assert_eq!(
-            esplora
-                .spend(OutPoint {
-                    txid: other(1).compute_txid(),
-                    vout: 0
-                })
-                .await
-                .unwrap(),
-            None
-        );
+        assert_eq!(esplora.spend(OutPoint { txid: other(1).compute_txid(), vout: 0 }).await.unwrap(), None);
     });
 }
 
 #[test]
 fn a_spend_by_nothing_is_refused() {
     run(async {
-        let outpoint = OutPoint {
-            txid: other(1).compute_txid(),
-            vout: 0,
-        };
-        for bad in [
-            r#"{"spent":true}"#,
-            r#"{"spent":true,"txid":"xyz"}"#,
-            r#"{"spent":"yes"}"#,
-            "{}",
-        ] {
+        let outpoint = OutPoint { txid: other(1).compute_txid(), vout: 0 };
+        for bad in [r#"{"spent":true}"#, r#"{"spent":true,"txid":"xyz"}"#, r#"{"spent":"yes"}"#, "{}"] {
             unavailable(always(bad).await.spend(outpoint).await);
         }
         let unconfirmed = outspend(other(2).compute_txid(), false);
-        assert!(
-            !always(unconfirmed)
-                .await
-                .spend(outpoint)
-                .await
-                .unwrap()
-                .unwrap()
-                .confirmed
-        );
+        assert!(!always(unconfirmed).await.spend(outpoint).await.unwrap().unwrap().confirmed);
     });
 }
 
 #[test]
 fn fee_estimates_are_read_as_the_server_says_them() {
     run(async {
-        let fees = always(r#"{"1":87.882,"144":1.0,"1008":0.5}"#)
-            .await
-            .fee_estimates()
-            .await
-            .unwrap();
-        assert_eq!(
-            fees.into_iter().collect::<Vec<_>>(),
-            [(1, 87.882), (144, 1.0), (1_008, 0.5)]
-        );
+        let fees = always(r#"{"1":87.882,"144":1.0,"1008":0.5}"#).await.fee_estimates().await.unwrap();
+        assert_eq!(fees.into_iter().collect::<Vec<_>>(), [(1, 87.882), (144, 1.0), (1_008, 0.5)]);
         assert!(always("{}").await.fee_estimates().await.unwrap().is_empty());
-        for bad in [
-            "[]",
-            r#"{"one":1.0}"#,
-            r#"{"1":"1.0"}"#,
-            r#"{"1":1e999}"#,
-            r#"{"70000":1.0}"#,
-        ] {
+        for bad in ["[]", r#"{"one":1.0}"#, r#"{"1":"1.0"}"#, r#"{"1":1e999}"#, r#"{"70000":1.0}"#] {
             unavailable(always(bad).await.fee_estimates().await);
         }
     });
@@ -400,11 +318,7 @@ fn nonsense_is_an_error_of_the_service_for_every_question() {
             b"zz",
         ];
         for body in nonsense {
-            every_question(
-                || always(body),
-                |_, error| assert!(error.message.contains("/"), "{error}"),
-            )
-            .await;
+            every_question(|| always(body), |_, error| assert!(error.message.contains("/"), "{error}")).await;
         }
     });
 }
@@ -419,11 +333,8 @@ fn a_service_that_is_down_is_an_error_of_the_service_for_every_question() {
             )
             .await;
         }
-        every_question(
-            || at(|_| Reply::Endless),
-            |_, error| assert!(error.message.contains("more than"), "{error}"),
-        )
-        .await;
+        every_question(|| at(|_| Reply::Endless), |_, error| assert!(error.message.contains("more than"), "{error}"))
+            .await;
         every_question(|| at(|_| Reply::HangUp), |_, _| ()).await;
         every_question(|| at(|_| Reply::Answer(404, b"<html>nginx</html>".to_vec())), |_, _| ()).await;
     });
@@ -431,10 +342,7 @@ fn a_service_that_is_down_is_an_error_of_the_service_for_every_question() {
 
 async fn broadcast(status: u16, body: &str) -> crate::error::Result<Broadcast> {
     let body = body.replace("TXID", &other(1).compute_txid().to_string()).into_bytes();
-    at(move |_| Reply::Answer(status, body.clone()))
-        .await
-        .broadcast(&other(1))
-        .await
+    at(move |_| Reply::Answer(status, body.clone())).await.broadcast(&other(1)).await
 }
 
 #[test]
@@ -470,9 +378,7 @@ fn a_transaction_that_the_network_has_counts_as_sent() {
 fn a_refusal_is_told_apart_from_a_service_that_is_down() {
     run(async {
         let words = r#"sendrawtransaction RPC error: {"code":-25,"message":"bad-txns-inputs-missingorspent"}"#;
-        let Broadcast::Rejected(said) = broadcast(400, words).await.unwrap() else {
-            panic!("accepted")
-        };
+        let Broadcast::Rejected(said) = broadcast(400, words).await.unwrap() else { panic!("accepted") };
         assert!(said.contains("bad-txns-inputs-missingorspent"), "{said}");
         for status in [404, 429, 500] {
             unavailable(broadcast(status, "min relay fee not met").await);

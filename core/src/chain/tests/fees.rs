@@ -14,9 +14,7 @@ const ALL: [ConfirmationTarget; 8] = [
 ];
 
 fn rates(fees: &Fees) -> Vec<u32> {
-    ALL.iter()
-        .map(|target| fees.get_est_sat_per_1000_weight(*target))
-        .collect()
+    ALL.iter().map(|target| fees.get_est_sat_per_1000_weight(*target)).collect()
 }
 
 fn rate(fees: &Fees, target: ConfirmationTarget) -> u32 {
@@ -37,13 +35,7 @@ fn minima_are_the_relay_minimum(fees: &Fees) {
 #[test]
 fn before_any_estimate_there_are_sane_values() {
     let fees = Fees::default();
-    assert!(
-        rates(&fees)
-            .iter()
-            .all(|rate| (FLOOR_SAT_PER_KW..=12_500).contains(rate)),
-        "{:?}",
-        rates(&fees)
-    );
+    assert!(rates(&fees).iter().all(|rate| (FLOOR_SAT_PER_KW..=12_500).contains(rate)), "{:?}", rates(&fees));
     minima_are_the_relay_minimum(&fees);
 }
 
@@ -73,25 +65,14 @@ fn whatever_comes_stays_between_the_relay_minimum_and_a_sane_maximum() {
     let low = updated(&[(1, 0.000_001), (1_008, 0.000_001)]);
     assert_eq!(rates(&low), [5_000, 253, 253, 253, 253, 253, 253, 253]);
     let high = updated(&[(1, 9_999.0), (1_008, 9_999.0)]);
-    assert_eq!(
-        rates(&high),
-        [250_000, 125_000, 253, 253, 2_500, 125_000, 12_500, 50_000]
-    );
+    assert_eq!(rates(&high), [250_000, 125_000, 253, 253, 2_500, 125_000, 12_500, 50_000]);
 }
 
 #[test]
 fn absurd_estimates_leave_what_was_known() {
     let known = rates(&updated(&[(1, 33.0)]));
     let fees = updated(&[(1, 33.0)]);
-    for absurd in [
-        f64::NAN,
-        f64::INFINITY,
-        f64::NEG_INFINITY,
-        0.0,
-        -1.0,
-        10_001.0,
-        f64::MAX,
-    ] {
+    for absurd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -1.0, 10_001.0, f64::MAX] {
         assert!(!fees.update(&BTreeMap::from([(1, absurd)])), "{absurd}");
     }
     assert!(!fees.update(&BTreeMap::new()));
@@ -121,16 +102,10 @@ fn saved_values_that_are_damaged_or_out_of_bounds_do_no_harm() {
     let text = String::from_utf8(Fees::default().save()).unwrap();
     let all = |value: &str| {
         let map: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
-        map.keys()
-            .map(|key| format!("\"{key}\":{value}"))
-            .collect::<Vec<_>>()
-            .join(",")
+        map.keys().map(|key| format!("\"{key}\":{value}")).collect::<Vec<_>>().join(",")
     };
     let low = Fees::load(format!("{{{}}}", all("0")).as_bytes());
     assert_eq!(rates(&low), [5_000, 253, 253, 253, 253, 253, 253, 253]);
     let high = Fees::load(format!("{{{}}}", all("4294967295")).as_bytes());
-    assert_eq!(
-        rates(&high),
-        [250_000, 125_000, 253, 253, 2_500, 125_000, 12_500, 50_000]
-    );
+    assert_eq!(rates(&high), [250_000, 125_000, 253, 253, 2_500, 125_000, 12_500, 50_000]);
 }

@@ -16,10 +16,7 @@ async fn refused(reply: Reply, limit: usize) -> Error {
     let error = client(&server).get("/x", limit).await.unwrap_err();
     assert_eq!(error.code, Code::ChainUnavailable, "{error}");
     assert!(error.code.retryable());
-    assert!(
-        error.message.contains("/x") && error.message.contains(&server.url()),
-        "{error}"
-    );
+    assert!(error.message.contains("/x") && error.message.contains(&server.url()), "{error}");
     error
 }
 
@@ -70,10 +67,7 @@ fn a_body_that_breaks_off_is_refused() {
 fn statuses_that_mean_a_service_is_down_are_errors_with_its_words() {
     for status in [429, 500, 502, 503] {
         let error = run(refused(Reply::Answer(status, b"try\nlater".to_vec()), 100));
-        assert!(
-            error.message.contains(&status.to_string()) && error.message.contains("try\\nlater"),
-            "{error}"
-        );
+        assert!(error.message.contains(&status.to_string()) && error.message.contains("try\\nlater"), "{error}");
         assert_eq!(error.retry_after, None);
     }
 }
@@ -82,10 +76,7 @@ fn statuses_that_mean_a_service_is_down_are_errors_with_its_words() {
 fn a_server_that_says_when_to_retry_is_quoted() {
     let error = run(refused(Reply::WithHeader(429, "Retry-After: 17\r\n", Vec::new()), 100));
     assert_eq!(error.retry_after, Some(Duration::from_secs(17)));
-    let error = run(refused(
-        Reply::WithHeader(503, "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n", Vec::new()),
-        100,
-    ));
+    let error = run(refused(Reply::WithHeader(503, "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n", Vec::new()), 100));
     assert_eq!(error.retry_after, None);
 }
 
@@ -95,10 +86,7 @@ fn not_found_is_an_answer_unless_it_is_a_web_page() {
         let server = Server::start(|_| Reply::Answer(404, b"Transaction not found".to_vec())).await;
         assert!(client(&server).get("/x", 100).await.unwrap().is_absent());
     });
-    let error = run(refused(
-        Reply::Answer(404, b" <!DOCTYPE HTML><p>no such page".to_vec()),
-        100,
-    ));
+    let error = run(refused(Reply::Answer(404, b" <!DOCTYPE HTML><p>no such page".to_vec()), 100));
     assert!(error.message.contains("HTML"), "{error}");
 }
 
@@ -142,10 +130,7 @@ fn a_refused_connection_names_the_address() {
         let http = Http::new(&format!("http://127.0.0.1:{unused}"), &DEFAULTS, Resolver::new()).unwrap();
         let error = http.get("/x", 100).await.unwrap_err();
         assert_eq!(error.code, Code::ChainUnavailable);
-        assert!(
-            error.message.contains("127.0.0.1") && error.message.contains("refused"),
-            "{error}"
-        );
+        assert!(error.message.contains("127.0.0.1") && error.message.contains("refused"), "{error}");
     });
 }
 
@@ -186,22 +171,13 @@ fn a_get_is_repeated_once_if_the_server_closed_the_idle_connection() {
 fn a_get_is_repeated_once_if_the_server_hung_up_and_no_more() {
     run(async {
         let first = std::sync::atomic::AtomicBool::new(true);
-        let server = Server::start(move |_| {
-            if first.swap(false, Ordering::SeqCst) {
-                Reply::HangUp
-            } else {
-                ok("x")
-            }
-        })
-        .await;
+        let server =
+            Server::start(move |_| if first.swap(false, Ordering::SeqCst) { Reply::HangUp } else { ok("x") }).await;
         assert_eq!(&client(&server).get("/x", 10).await.unwrap().body[..], b"x");
         assert_eq!(server.paths(), ["/x", "/x"]);
 
         let server = Server::start(|_| Reply::HangUp).await;
-        assert_eq!(
-            client(&server).get("/x", 10).await.unwrap_err().code,
-            Code::ChainUnavailable
-        );
+        assert_eq!(client(&server).get("/x", 10).await.unwrap_err().code, Code::ChainUnavailable);
         assert_eq!(server.paths().len(), 2);
     });
 }
@@ -227,11 +203,7 @@ fn credentials_are_sent_and_never_shown() {
         let asked = server.asked.lock().unwrap()[0].clone();
         assert_eq!(asked.path, "/secret-key/x");
         // printf 'user:p@ss-word' | base64
-        assert!(
-            asked.head.contains("uthorization: Basic dXNlcjpwQHNzLXdvcmQ=\r\n"),
-            "{}",
-            asked.head
-        );
+        assert!(asked.head.contains("uthorization: Basic dXNlcjpwQHNzLXdvcmQ=\r\n"), "{}", asked.head);
         for hidden in ["user", "us%65r", "ss-word", "secret-key", "dXNlcj"] {
             assert!(!format!("{error} {error:?}").contains(hidden), "{error}");
         }
@@ -249,14 +221,8 @@ fn a_url_that_is_none_names_the_option_and_not_its_content() {
         "https://host/?key=hunter2",
         "http://%zz@h/",
     ] {
-        let error = Http::new(url, &DEFAULTS, Resolver::new())
-            .err()
-            .unwrap_or_else(|| panic!("{url} passed"));
-        assert_eq!(
-            (error.code, error.option.as_deref()),
-            (Code::InvalidOption, Some("esploraUrl")),
-            "{url}"
-        );
+        let error = Http::new(url, &DEFAULTS, Resolver::new()).err().unwrap_or_else(|| panic!("{url} passed"));
+        assert_eq!((error.code, error.option.as_deref()), (Code::InvalidOption, Some("esploraUrl")), "{url}");
         assert!(!error.message.contains("hunter2"), "{error}");
     }
 }
@@ -265,17 +231,11 @@ fn a_url_that_is_none_names_the_option_and_not_its_content() {
 fn dropping_the_runtime_closes_every_connection_though_the_client_lives() {
     // 1. A node's runtime makes a request and keeps the connection for the next. 2. destroy() drops the runtime.
     // 3. The server sees the end of the connection, while the client is still in somebody's hands.
-    let servers = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let servers = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let server = servers.block_on(Server::start(|_| ok("x")));
     let http = client(&server);
     run(async { http.get("/x", 10).await.unwrap() });
-    servers
-        .block_on(async { tokio::time::timeout(Duration::from_secs(10), server.gone.notified()).await })
-        .unwrap();
+    servers.block_on(async { tokio::time::timeout(Duration::from_secs(10), server.gone.notified()).await }).unwrap();
     // And the client works on another runtime.
     run(async { http.get("/x", 10).await.unwrap() });
 }

@@ -58,12 +58,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let handler: Arc<Handler> = Arc::new(handler);
-        let server = Server {
-            port,
-            asked: Arc::default(),
-            connections: Arc::default(),
-            gone: Arc::default(),
-        };
+        let server = Server { port, asked: Arc::default(), connections: Arc::default(), gone: Arc::default() };
         let (asked, connections, gone) = (server.asked.clone(), server.connections.clone(), server.gone.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -83,12 +78,7 @@ impl Server {
     }
 
     pub fn paths(&self) -> Vec<String> {
-        self.asked
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|asked| asked.path.clone())
-            .collect()
+        self.asked.lock().unwrap().iter().map(|asked| asked.path.clone()).collect()
     }
 }
 
@@ -108,9 +98,7 @@ pub async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, handler: &Ha
             Reply::HangUp => return,
             Reply::Silence => return std::future::pending().await,
             Reply::Endless => {
-                let _ = stream
-                    .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-                    .await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
                 while stream.write_all(b"400\r\n").await.is_ok()
                     && stream.write_all(&[b'a'; 1024]).await.is_ok()
                     && stream.write_all(b"\r\n").await.is_ok()
@@ -133,11 +121,7 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Asked> {
     let head = String::from_utf8(head).unwrap();
     let length = head
         .lines()
-        .find_map(|line| {
-            line.to_lowercase()
-                .strip_prefix("content-length: ")
-                .map(|n| n.trim().parse().unwrap())
-        })
+        .find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(|n| n.trim().parse().unwrap()))
         .unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
@@ -152,17 +136,10 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Asked> {
 
 /// Bounds that a test which waits for them can afford.
 pub fn short() -> Timeouts {
-    Timeouts {
-        chain: Duration::from_millis(150),
-        ..DEFAULTS
-    }
+    Timeouts { chain: Duration::from_millis(150), ..DEFAULTS }
 }
 
 /// Runs a test the way a node runs: on one thread.
 pub fn run<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(test)
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
 }

@@ -35,15 +35,10 @@ struct Recorder {
 impl Confirm for Recorder {
     fn transactions_confirmed(&self, header: &Header, txdata: &TransactionData, height: u32) {
         let hash = header.block_hash();
-        let txs = txdata
-            .iter()
-            .map(|(position, tx)| (*position, tx.compute_txid()))
-            .collect::<Vec<_>>();
+        let txs = txdata.iter().map(|(position, tx)| (*position, tx.compute_txid())).collect::<Vec<_>>();
         for (_, txid) in &txs {
             self.relevant.borrow_mut().insert(*txid, (height, Some(hash)));
-            self.watched
-                .borrow_mut()
-                .extend(self.then.get(txid).cloned().unwrap_or_default());
+            self.watched.borrow_mut().extend(self.then.get(txid).cloned().unwrap_or_default());
         }
         self.told.borrow_mut().push(Told::Confirmed(height, hash, txs));
     }
@@ -58,11 +53,7 @@ impl Confirm for Recorder {
     }
 
     fn get_relevant_txids(&self) -> Vec<(Txid, u32, Option<BlockHash>)> {
-        self.relevant
-            .borrow()
-            .iter()
-            .map(|(txid, (height, hash))| (*txid, *height, *hash))
-            .collect()
+        self.relevant.borrow().iter().map(|(txid, (height, hash))| (*txid, *height, *hash)).collect()
     }
 }
 
@@ -87,13 +78,7 @@ impl World {
         let shared = chain.clone();
         let server = Server::start(move |asked| answer(&mut shared.lock().unwrap(), asked)).await;
         let esplora = Esplora::new(&server.url(), Network::Regtest, &DEFAULTS, Resolver::new()).unwrap();
-        World {
-            chain,
-            server,
-            esplora,
-            known,
-            ldk: Recorder::default(),
-        }
+        World { chain, server, esplora, known, ldk: Recorder::default() }
     }
 
     async fn sync(&mut self) -> Result<Tip> {
@@ -114,13 +99,7 @@ impl World {
 
     fn confirmed(&self, height: usize, txs: &[(usize, &Transaction)]) -> Told {
         let hash = self.chain.lock().unwrap().hash_at(height);
-        Told::Confirmed(
-            height as u32,
-            hash,
-            txs.iter()
-                .map(|(position, tx)| (*position, tx.compute_txid()))
-                .collect(),
-        )
+        Told::Confirmed(height as u32, hash, txs.iter().map(|(position, tx)| (*position, tx.compute_txid())).collect())
     }
 
     fn best(&self) -> Told {
@@ -144,17 +123,11 @@ fn watch_tx(tx: &Transaction) -> Watched {
 }
 
 fn watch(tx: &Transaction, vout: u32) -> Watched {
-    Watched::Output {
-        outpoint: out(tx, vout),
-        script: ScriptBuf::new(),
-    }
+    Watched::Output { outpoint: out(tx, vout), script: ScriptBuf::new() }
 }
 
 fn out(tx: &Transaction, vout: u32) -> OutPoint {
-    OutPoint {
-        txid: tx.compute_txid(),
-        vout,
-    }
+    OutPoint { txid: tx.compute_txid(), vout }
 }
 
 #[test]
@@ -200,13 +173,7 @@ fn new_blocks_in_which_nothing_happened_cost_one_round() {
         let mut paths = world.server.paths();
         paths.sort();
         let hash = world.chain.lock().unwrap().hash_at(4);
-        assert_eq!(
-            paths,
-            [
-                format!("/block/{hash}/status"),
-                format!("/tx/{}/outspend/0", funding.compute_txid())
-            ]
-        );
+        assert_eq!(paths, [format!("/block/{hash}/status"), format!("/tx/{}/outspend/0", funding.compute_txid())]);
     });
 }
 
@@ -267,10 +234,7 @@ fn a_spend_makes_more_watched_and_that_is_told_before_any_later_block() {
         }
         *world.ldk.watched.borrow_mut() = vec![watch_tx(&funding), watch(&funding, 0), watch_tx(&unrelated)];
         world.ldk.then = BTreeMap::from([
-            (
-                commitment.compute_txid(),
-                vec![watch(&commitment, 0), watch(&commitment, 1)],
-            ),
+            (commitment.compute_txid(), vec![watch(&commitment, 0), watch(&commitment, 1)]),
             (claim.compute_txid(), vec![watch(&claim, 0)]),
         ]);
         world.sync().await.unwrap();
@@ -296,11 +260,7 @@ fn a_claim_in_the_block_of_its_parent_is_told_of_the_same_block() {
         *world.ldk.watched.borrow_mut() = vec![watch(&funding, 0)];
         world.ldk.then = BTreeMap::from([(commitment.compute_txid(), vec![watch(&commitment, 0)])]);
         world.sync().await.unwrap();
-        let expected = [
-            world.confirmed(4, &[(1, &commitment)]),
-            world.confirmed(4, &[(2, &claim)]),
-            world.best(),
-        ];
+        let expected = [world.confirmed(4, &[(1, &commitment)]), world.confirmed(4, &[(2, &claim)]), world.best()];
         assert_eq!(world.told(), expected);
     });
 }
@@ -341,9 +301,7 @@ fn a_reorganised_transaction_is_unconfirmed_first_and_told_in_its_new_block() {
         let told = world.told();
         let mut unconfirmed = told[..2].to_vec();
         unconfirmed.sort_by_key(|told| format!("{told:?}"));
-        let mut expected = [&moves, &vanishes]
-            .map(|tx| Told::Unconfirmed(tx.compute_txid()))
-            .to_vec();
+        let mut expected = [&moves, &vanishes].map(|tx| Told::Unconfirmed(tx.compute_txid())).to_vec();
         expected.sort_by_key(|told| format!("{told:?}"));
         assert_eq!(unconfirmed, expected);
         assert_eq!(told[2..], [world.confirmed(6, &[(2, &moves)]), world.best()]);
@@ -366,11 +324,7 @@ fn a_spend_that_a_reorganisation_replaced_is_unconfirmed_and_the_new_one_told() 
             chain.mine(std::slice::from_ref(&second));
         }
         world.sync().await.unwrap();
-        let expected = [
-            Told::Unconfirmed(first.compute_txid()),
-            world.confirmed(4, &[(1, &second)]),
-            world.best(),
-        ];
+        let expected = [Told::Unconfirmed(first.compute_txid()), world.confirmed(4, &[(1, &second)]), world.best()];
         assert_eq!(world.told(), expected);
     });
 }
@@ -435,11 +389,7 @@ fn a_block_that_is_gone_without_another_in_its_place_is_a_contradiction() {
         })
         .await;
         let hash = world.chain.lock().unwrap().hash_at(2);
-        world
-            .ldk
-            .relevant
-            .borrow_mut()
-            .insert(funding.compute_txid(), (2, Some(hash)));
+        world.ldk.relevant.borrow_mut().insert(funding.compute_txid(), (2, Some(hash)));
         let result = world.sync().await;
         world.unavailable(result);
         assert_eq!(world.told(), []);
@@ -561,16 +511,8 @@ fn a_service_that_fails_in_the_middle_leaves_only_truths_told_and_the_next_sync_
 fn a_monitors_watch_list_is_its_transactions_and_their_outputs() {
     let (one, two) = (other(1), other(2));
     let script = ScriptBuf::from(vec![1]);
-    let listed = vec![
-        (one.compute_txid(), vec![(0, script.clone()), (3, script.clone())]),
-        (two.compute_txid(), vec![]),
-    ];
-    let output = |vout| Watched::Output {
-        outpoint: out(&one, vout),
-        script: script.clone(),
-    };
-    assert_eq!(
-        Watched::of(listed).collect::<Vec<_>>(),
-        [watch_tx(&one), output(0), output(3), watch_tx(&two)]
-    );
+    let listed =
+        vec![(one.compute_txid(), vec![(0, script.clone()), (3, script.clone())]), (two.compute_txid(), vec![])];
+    let output = |vout| Watched::Output { outpoint: out(&one, vout), script: script.clone() };
+    assert_eq!(Watched::of(listed).collect::<Vec<_>>(), [watch_tx(&one), output(0), output(3), watch_tx(&two)]);
 }

@@ -33,11 +33,7 @@ fn with(change: impl FnOnce(&mut RawConfig)) -> Result<Config> {
 /// Asserts that exactly this option is refused, and returns the message.
 fn refused(option: &str, change: impl FnOnce(&mut RawConfig)) -> String {
     let error = with(change).expect_err(option);
-    assert_eq!(
-        (error.code, error.option.as_deref()),
-        (Code::InvalidOption, Some(option)),
-        "{error}"
-    );
+    assert_eq!((error.code, error.option.as_deref()), (Code::InvalidOption, Some(option)), "{error}");
     assert!(error.message.len() < 320, "{error}");
     error.message
 }
@@ -60,13 +56,7 @@ fn the_smallest_options_get_the_documented_defaults() {
     };
     assert_eq!(config.lease, lease);
     assert_eq!(config.destroy_timeout, Duration::from_millis(250));
-    assert_eq!(
-        config.skim,
-        SkimLimit {
-            ppm: 30_000,
-            base_msat: 0
-        }
-    );
+    assert_eq!(config.skim, SkimLimit { ppm: 30_000, base_msat: 0 });
     assert_eq!(config.timeouts, DEFAULTS);
 }
 
@@ -75,10 +65,7 @@ fn every_option_that_is_given_arrives() {
     let config = Config::parse(RawConfig {
         network: "mainnet".to_owned(),
         lsp_protocol: Some("lsps4".to_owned()),
-        jit_route: Some(RawJitRoute {
-            scid: "512345x1203x5".to_owned(),
-            cltv_expiry_delta: 72.0,
-        }),
+        jit_route: Some(RawJitRoute { scid: "512345x1203x5".to_owned(), cltv_expiry_delta: 72.0 }),
         store: "file:/var/lib/wallet".to_owned(),
         lease: RawLease {
             ttl_ms: Some(9_000.0),
@@ -104,38 +91,17 @@ fn every_option_that_is_given_arrives() {
     .unwrap();
     assert_eq!(config.network, Network::Bitcoin);
     let scid = 512_345 << 40 | 1_203 << 16 | 5;
-    assert_eq!(
-        config.jit_route,
-        Some(JitRoute {
-            scid,
-            cltv_expiry_delta: 72
-        })
-    );
+    assert_eq!(config.jit_route, Some(JitRoute { scid, cltv_expiry_delta: 72 }));
     assert_eq!(config.store, StoreUrl::File(PathBuf::from("/var/lib/wallet")));
     assert_eq!(config.lease.ttl, Duration::from_millis(9_000));
     assert_eq!((config.lease.attempts, config.lease.take_over), (3, TakeOver::Expired));
-    assert_eq!(
-        (config.lease.base_delay, config.lease.max_wait),
-        (Duration::from_millis(100), Duration::ZERO)
-    );
+    assert_eq!((config.lease.base_delay, config.lease.max_wait), (Duration::from_millis(100), Duration::ZERO));
     assert_eq!(config.destroy_timeout, Duration::from_millis(500));
-    assert_eq!(
-        config.skim,
-        SkimLimit {
-            ppm: 0,
-            base_msat: 1_000
-        }
-    );
+    assert_eq!(config.skim, SkimLimit { ppm: 0, base_msat: 1_000 });
     let ms = Duration::from_millis;
     let timeouts = config.timeouts;
-    assert_eq!(
-        (timeouts.chain, timeouts.store, timeouts.connect, timeouts.lsp),
-        (ms(1), ms(2), ms(3), ms(30))
-    );
-    assert_eq!(
-        (timeouts.lsp_request, timeouts.stop, timeouts.commit),
-        (ms(5), ms(6), ms(70))
-    );
+    assert_eq!((timeouts.chain, timeouts.store, timeouts.connect, timeouts.lsp), (ms(1), ms(2), ms(3), ms(30)));
+    assert_eq!((timeouts.lsp_request, timeouts.stop, timeouts.commit), (ms(5), ms(6), ms(70)));
 }
 
 #[test]

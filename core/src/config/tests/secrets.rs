@@ -22,12 +22,7 @@ fn a_secret_in_the_wrong_option_shows_in_no_error() {
         |raw, text| raw.lsp_protocol = Some(text),
         |raw, text| raw.store = text,
         |raw, text| raw.lease.take_over = Some(text),
-        |raw, text| {
-            raw.jit_route = Some(RawJitRoute {
-                scid: text,
-                cltv_expiry_delta: 1.0,
-            })
-        },
+        |raw, text| raw.jit_route = Some(RawJitRoute { scid: text, cltv_expiry_delta: 1.0 }),
     ];
     for secret in secrets {
         for set in options {
@@ -42,15 +37,8 @@ fn a_secret_in_the_wrong_option_shows_in_no_error() {
 
 #[test]
 fn debug_of_options_shows_no_secret() {
-    let raw = RawConfig {
-        esplora_url: "https://esplora.example/my-key/api".to_owned(),
-        ..good()
-    };
-    let shown = format!(
-        "{raw:?} {:#?} {:?}",
-        Config::parse(raw.clone()),
-        Config::parse(raw.clone())
-    );
+    let raw = RawConfig { esplora_url: "https://esplora.example/my-key/api".to_owned(), ..good() };
+    let shown = format!("{raw:?} {:#?} {:?}", Config::parse(raw.clone()), Config::parse(raw.clone()));
     assert!(shown.contains("https://esplora.example"));
     for secret in ["abandon", "about", "my-key"] {
         assert!(!shown.contains(secret), "{shown}");

@@ -11,14 +11,9 @@ fn a_network_is_one_of_four_exact_names_and_never_a_fallback() {
         assert_eq!(network::parse(name), Ok(network));
         assert_eq!(network::name(network), name);
     }
-    for name in [
-        "", "Mainnet", "bitcoin", "main", " mainnet", "testnet4", "simnet", ABANDON,
-    ] {
+    for name in ["", "Mainnet", "bitcoin", "main", " mainnet", "testnet4", "simnet", ABANDON] {
         let message = refused("network", |raw| raw.network = name.to_owned());
-        assert!(
-            message.contains("'mainnet', 'testnet', 'signet' or 'regtest'"),
-            "{message}"
-        );
+        assert!(message.contains("'mainnet', 'testnet', 'signet' or 'regtest'"), "{message}");
     }
 }
 
@@ -26,29 +21,17 @@ fn a_network_is_one_of_four_exact_names_and_never_a_fallback() {
 fn a_wrong_mnemonic_says_what_is_wrong_and_never_shows_a_word() {
     let zoo = "zoo ".repeat(11);
     for (text, expected) in [
-        (
-            String::new(),
-            "the mnemonic is empty; 12, 15, 18, 21 or 24 words are valid",
-        ),
-        (
-            "zoo".to_owned(),
-            "the mnemonic has 1 word; 12, 15, 18, 21 or 24 are valid",
-        ),
+        (String::new(), "the mnemonic is empty; 12, 15, 18, 21 or 24 words are valid"),
+        ("zoo".to_owned(), "the mnemonic has 1 word; 12, 15, 18, 21 or 24 are valid"),
         (zoo.clone(), "the mnemonic has 11 words; 12, 15, 18, 21 or 24 are valid"),
         (format!("{zoo} zoo"), "the mnemonic's checksum does not match"),
-        (
-            format!("{zoo} zoological"),
-            "word 12 of 12 of the mnemonic is not in the English BIP 39 list",
-        ),
+        (format!("{zoo} zoological"), "word 12 of 12 of the mnemonic is not in the English BIP 39 list"),
         (
             format!("zoo Zoo {zoo}").replacen(" zoo ", " ", 1),
             "word 2 of 12 of the mnemonic is not in the English BIP 39 list; the words are lower case",
         ),
         (format!("\"{zoo} wrong\""), "; remove the quotation marks around it"),
-        (
-            format!("{zoo} wrong").replace(' ', ", "),
-            "; separate the words by spaces, not commas",
-        ),
+        (format!("{zoo} wrong").replace(' ', ", "), "; separate the words by spaces, not commas"),
         (
             format!("1.zoo {}", &zoo),
             "word 1 of 12 of the mnemonic is not in the English BIP 39 list; leave out the numbers",
@@ -57,15 +40,10 @@ fn a_wrong_mnemonic_says_what_is_wrong_and_never_shows_a_word() {
     ] {
         let message = refused("mnemonic", |raw| raw.mnemonic.clone_from(&text));
         assert!(message.contains(expected), "{message}");
-        assert!(
-            !message.to_lowercase().contains("zoo") && !message.contains("wrö"),
-            "{message}"
-        );
+        assert!(!message.to_lowercase().contains("zoo") && !message.contains("wrö"), "{message}");
     }
     for words in [12, 15, 18, 21, 24] {
-        let text = bip39::Mnemonic::from_entropy(&vec![7; words / 3 * 4])
-            .unwrap()
-            .to_string();
+        let text = bip39::Mnemonic::from_entropy(&vec![7; words / 3 * 4]).unwrap().to_string();
         with(|raw| raw.mnemonic = format!(" \t{text}\r\n")).unwrap();
     }
 }
@@ -83,10 +61,7 @@ fn an_esplora_url_is_normalised_only_where_it_means_the_same() {
         ("https://10.0.0.1", "https://10.0.0.1"),
         ("https://e.example/api%2Fkey", "https://e.example/api%2Fkey"),
     ] {
-        assert_eq!(
-            with(|raw| raw.esplora_url = given.to_owned()).unwrap().esplora_url,
-            expected
-        );
+        assert_eq!(with(|raw| raw.esplora_url = given.to_owned()).unwrap().esplora_url, expected);
     }
     for (given, expected) in [
         ("", "must begin with https://"),
@@ -117,14 +92,7 @@ fn an_esplora_url_is_normalised_only_where_it_means_the_same() {
 
 #[test]
 fn an_lsp_node_id_is_a_point_on_the_curve_in_66_hexadecimal_characters() {
-    assert_eq!(
-        with(|raw| raw.lsp_node_id = LSP.to_uppercase())
-            .unwrap()
-            .lsp
-            .node_id
-            .to_string(),
-        LSP
-    );
+    assert_eq!(with(|raw| raw.lsp_node_id = LSP.to_uppercase()).unwrap().lsp.node_id.to_string(), LSP);
     let off_curve = format!("02{}", "f".repeat(64));
     for (given, expected) in [
         ("", "has 0 characters"),
@@ -205,10 +173,7 @@ fn an_lsp_protocol_is_one_that_is_built() {
 #[test]
 fn a_jit_route_has_a_scid_and_a_delta_that_a_payer_accepts() {
     let route = |scid: &str, delta| {
-        let route = RawJitRoute {
-            scid: scid.to_owned(),
-            cltv_expiry_delta: delta,
-        };
+        let route = RawJitRoute { scid: scid.to_owned(), cltv_expiry_delta: delta };
         move |raw: &mut RawConfig| raw.jit_route = Some(route)
     };
     for delta in [1.0, 2016.0] {
@@ -234,10 +199,7 @@ fn a_file_store_is_a_directory_however_users_write_it() {
         ("file:./wallet", here.join("wallet")),
         ("file:/tmp/wallet", PathBuf::from("/tmp/wallet")),
     ] {
-        assert_eq!(
-            with(|raw| raw.store = given.to_owned()).unwrap().store,
-            StoreUrl::File(expected)
-        );
+        assert_eq!(with(|raw| raw.store = given.to_owned()).unwrap().store, StoreUrl::File(expected));
     }
 }
 
@@ -298,12 +260,7 @@ fn mainnet_refuses_a_store_that_does_not_last() {
         let message = refused("store", mainnet(store.to_owned()));
         assert!(message.contains("temporary folder"), "{message}");
     }
-    for store in [
-        "file:/var/lib/wallet",
-        "file:/tmpx/wallet",
-        "file:/tmp/../srv/wallet",
-        "file:/srv/tmp/wallet",
-    ] {
+    for store in ["file:/var/lib/wallet", "file:/tmpx/wallet", "file:/tmp/../srv/wallet", "file:/srv/tmp/wallet"] {
         with(mainnet(store.to_owned())).unwrap();
     }
 }
