@@ -81,11 +81,7 @@ impl Code {
     pub fn retryable(self) -> bool {
         matches!(
             self,
-            Code::WalletLocked
-                | Code::Timeout
-                | Code::StoreUnavailable
-                | Code::LspUnavailable
-                | Code::ChainUnavailable
+            Code::WalletLocked | Code::Timeout | Code::StoreUnavailable | Code::LspUnavailable | Code::ChainUnavailable
         )
     }
 }
@@ -158,7 +154,10 @@ impl Error {
 
     /// `FENCED`.
     pub fn fenced() -> Self {
-        Error::new(Code::Fenced, "a newer holder took this wallet: this node is over for ever; destroy it and make a new MdkNode")
+        Error::new(
+            Code::Fenced,
+            "a newer holder took this wallet: this node is over for ever; destroy it and make a new MdkNode",
+        )
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The way through is in `docs/architecture.md`; each module's head says what problem it solves and what must hold.
 
+pub mod chain;
 pub mod clock;
 pub mod config;
 pub mod entropy;
@@ -9,7 +10,10 @@ pub mod error;
 pub mod events;
 pub mod invoice;
 pub mod keys;
+pub mod ldk;
+pub mod log;
 pub mod lsp;
+pub mod net;
 pub mod node;
 pub mod reply;
 pub mod store;

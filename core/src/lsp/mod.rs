@@ -1,5 +1,7 @@
 //! The LSP: LSPS0 transport, the LSPS4 client, and the JIT route that a wallet needs to mint.
 
+pub mod scid;
+
 use serde::{Deserialize, Serialize};
 
 /// Enough to mint without I/O: the LSP's intercept SCID for this wallet and the CLTV delta it asks for.

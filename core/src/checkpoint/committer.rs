@@ -1,0 +1,86 @@
+//! Writes cuts: one transaction each, conditional on (epoch, seq), retried with the same bytes while its outcome is unknown.
+
+use crate::entropy;
+use crate::error::{Code, Error, Result};
+use crate::store::{Batch, Nonce, Outcome, Position, Snapshot, Standing, Store};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The pause between two sends of the same bytes.
+const RESEND_PAUSE: Duration = Duration::from_millis(50);
+
+/// What commits cost so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CommitStats {
+    /// Commits that were answered `Committed`.
+    pub commits: u64,
+    /// Bytes of row values written by them.
+    pub bytes: u64,
+}
+
+/// A lease and the right to write under it. Once it says `FENCED` it is over: memory must not be used again.
+pub struct Committer {
+    store: Box<dyn Store>,
+    position: Position,
+    stats: CommitStats,
+    /// How long an unknown outcome is resolved before giving up.
+    patience: Duration,
+}
+
+impl Committer {
+    /// Commits from the position of a fresh claim.
+    pub fn new(store: Box<dyn Store>, snapshot: &Snapshot, patience: Duration) -> Self {
+        Committer { store, position: snapshot.position, stats: CommitStats::default(), patience }
+    }
+
+    /// Writes the batch. `FENCED`: a newer holder exists. `STORE_UNAVAILABLE`: the outcome stayed unknown; the node is over,
+    /// since it can't know what is durable.
+    pub async fn commit(&mut self, batch: &Batch) -> Result<()> {
+        let nonce = Nonce(entropy::random());
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let last = match tokio::time::timeout_at(deadline, self.store.commit(self.position, nonce, batch)).await {
+                Ok(Outcome::Committed(seq)) => {
+                    self.position.seq = seq;
+                    self.stats.commits += 1;
+                    self.stats.bytes += batch.bytes() as u64;
+                    return Ok(());
+                }
+                Ok(Outcome::Fenced) => return Err(Error::fenced()),
+                Ok(Outcome::Unknown(error)) => error,
+                Err(_) => Error::new(Code::StoreUnavailable, "the store did not answer a commit in time"),
+            };
+            tracing::warn!(reason = %last.message, "a commit's outcome is unknown; sending the same bytes again");
+            if Instant::now() + RESEND_PAUSE >= deadline {
+                return Err(Error::new(
+                    Code::StoreUnavailable,
+                    format!("the store did not confirm a commit within {} ms ({}); nothing that depended on it was sent; start the node again", self.patience.as_millis(), last.message),
+                ));
+            }
+            tokio::time::sleep(RESEND_PAUSE).await;
+        }
+    }
+
+    /// `FENCED` if the lease is no longer ours: asked before anything is said on a new connection.
+    pub async fn check(&mut self) -> Result<()> {
+        match self.store.check(self.position).await? {
+            Standing::Held(seq) if seq == self.position.seq => Ok(()),
+            _ => Err(Error::fenced()),
+        }
+    }
+
+    /// Gives the lease back.
+    pub async fn release(mut self) -> Result<()> {
+        self.store.release(self.position).await
+    }
+
+    /// The position of the last commit.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// What commits cost so far.
+    pub fn stats(&self) -> CommitStats {
+        self.stats
+    }
+}

@@ -1,0 +1,262 @@
+//! LDK assembled: manager, monitors and the gates around them, and the cut that freezes all of it at one instant.
+
+use super::persist::Change;
+use super::{rows, BroadcastGate, Fault, MessageGate, PersistQueue};
+use crate::clock;
+use crate::error::{Code, Error, Result};
+use crate::ldk::{ChainMonitor, ChannelManager, ChannelMonitor, Fees, MessageRouter, NetworkGraph, Router, Scorer};
+use crate::log::LdkLog;
+use crate::store::{Batch, Rows};
+use bitcoin::{BlockHash, Network, Transaction};
+use lightning::chain::BestBlock;
+use lightning::ln::channelmanager::{ChainParameters, ChannelManagerReadArgs};
+use lightning::ln::msgs::{DecodeError, MessageSendEvent};
+use lightning::routing::scoring::{ProbabilisticScoringDecayParameters, ProbabilisticScoringFeeParameters};
+use lightning::sign::{KeysManager, NodeSigner};
+use lightning::util::config::UserConfig;
+use lightning::util::ser::{ReadableArgs, Writeable};
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+
+/// What an engine is made of.
+pub struct EngineParams {
+    /// The network of the wallet.
+    pub network: Network,
+    /// Fresh keys of this start (LDK wants unique times per start).
+    pub keys: Arc<KeysManager>,
+    /// Fee estimates.
+    pub fees: Fees,
+    /// Where LDK logs.
+    pub log: Arc<LdkLog>,
+    /// LDK's settings for new channels.
+    pub user_config: UserConfig,
+}
+
+/// The parts that exist before the wallet is loaded, and LDK's own once it is.
+pub struct Engine {
+    params: EngineParams,
+    wake: Arc<Notify>,
+    fault: Fault,
+    queue: Arc<PersistQueue>,
+    broadcasts: Arc<BroadcastGate>,
+    messages: Arc<MessageGate>,
+    monitors: Arc<ChainMonitor>,
+}
+
+/// An engine with its wallet's state.
+pub struct Loaded {
+    engine: Engine,
+    manager: Arc<ChannelManager>,
+}
+
+/// Manager, changed monitors and held outputs at one instant. Its outputs go only through [`Loaded::open_gate`], after the
+/// commit of its batch.
+#[must_use = "a cut that is neither committed nor dropped with the node loses its outputs"]
+pub struct Cut {
+    /// The transaction to commit.
+    pub batch: Batch,
+    messages: Vec<MessageSendEvent>,
+    broadcasts: Vec<Transaction>,
+}
+
+impl Engine {
+    /// Everything that does not depend on the wallet's state. `wake` is notified whenever the run loop should look.
+    pub fn new(params: EngineParams, wake: Arc<Notify>) -> Self {
+        let fault = Fault::new(Arc::clone(&wake));
+        let queue = Arc::new(PersistQueue::new(Arc::clone(&wake)));
+        let broadcasts = Arc::new(BroadcastGate::new(Arc::clone(&wake)));
+        let messages = Arc::new(MessageGate::new(Arc::clone(&queue), fault.clone(), Arc::clone(&wake)));
+        let monitors = Arc::new(ChainMonitor::new(
+            None,
+            Arc::clone(&broadcasts),
+            Arc::clone(&params.log),
+            Arc::clone(&params.fees),
+            Arc::clone(&queue),
+            Arc::clone(&params.keys),
+            params.keys.get_peer_storage_key(),
+        ));
+        Engine { params, wake, fault, queue, broadcasts, messages, monitors }
+    }
+
+    /// The channel message handler for the peer manager.
+    pub fn messages(&self) -> Arc<MessageGate> {
+        Arc::clone(&self.messages)
+    }
+
+    /// The send-only message handler for the peer manager.
+    pub fn monitors(&self) -> Arc<ChainMonitor> {
+        Arc::clone(&self.monitors)
+    }
+
+    /// Why this engine is over, if it is.
+    pub fn fault(&self) -> &Fault {
+        &self.fault
+    }
+
+    /// Reads monitors, then the manager. `best` is where a wallet without a manager begins. `STATE_CORRUPT` when the rows
+    /// do not load; nothing was sent or changed.
+    pub fn load(self, rows: &Rows, best: BestBlock) -> Result<Loaded> {
+        let keys = &self.params.keys;
+        let mut monitors = Vec::new();
+        for (key, bytes) in rows.range(rows::MONITOR_PREFIX.to_owned()..) {
+            if !key.starts_with(rows::MONITOR_PREFIX) {
+                break;
+            }
+            let read = <(BlockHash, ChannelMonitor)>::read(&mut bytes.as_slice(), (keys.as_ref(), keys.as_ref()));
+            let (_, monitor) = read.map_err(|error| corrupt(key, &error))?;
+            monitors.push(monitor);
+        }
+        let manager = match rows.get(rows::MANAGER) {
+            Some(bytes) => self.read_manager(bytes, &monitors)?,
+            None if monitors.is_empty() => self.new_manager(best),
+            None => {
+                return Err(Error::new(
+                    Code::StateCorrupt,
+                    "the store has channel monitors and no channel manager; restore the store from where it was written as a whole",
+                ))
+            }
+        };
+        for monitor in monitors {
+            let channel = monitor.channel_id();
+            self.monitors.load_existing_monitor(channel, monitor).map_err(|()| {
+                Error::new(Code::StateCorrupt, format!("the store has two monitors for channel {channel}"))
+            })?;
+        }
+        let manager = Arc::new(manager);
+        self.messages.attach(Arc::clone(&manager), Arc::clone(&self.monitors));
+        Ok(Loaded { engine: self, manager })
+    }
+
+    fn routers(&self) -> (Arc<Router>, Arc<MessageRouter>) {
+        let (log, keys) = (&self.params.log, &self.params.keys);
+        let graph = Arc::new(NetworkGraph::new(self.params.network, Arc::clone(log)));
+        let scorer = Arc::new(Mutex::new(Scorer::new(
+            ProbabilisticScoringDecayParameters::default(),
+            Arc::clone(&graph),
+            Arc::clone(log),
+        )));
+        let scoring = ProbabilisticScoringFeeParameters::default();
+        let router = Router::new(Arc::clone(&graph), Arc::clone(log), Arc::clone(keys), scorer, scoring);
+        (Arc::new(router), Arc::new(MessageRouter::new(graph, Arc::clone(keys))))
+    }
+
+    fn read_manager(&self, bytes: &[u8], monitors: &[ChannelMonitor]) -> Result<ChannelManager> {
+        let (router, message_router) = self.routers();
+        let params = &self.params;
+        let args = ChannelManagerReadArgs::new(
+            Arc::clone(&params.keys),
+            Arc::clone(&params.keys),
+            Arc::clone(&params.keys),
+            Arc::clone(&params.fees),
+            Arc::clone(&self.monitors),
+            Arc::clone(&self.broadcasts),
+            router,
+            message_router,
+            Arc::clone(&params.log),
+            params.user_config.clone(),
+            monitors.iter().collect(),
+        );
+        let mut bytes = bytes;
+        let read = <(BlockHash, ChannelManager)>::read(&mut bytes, args);
+        read.map(|(_, manager)| manager).map_err(|error| corrupt(rows::MANAGER, &error))
+    }
+
+    fn new_manager(&self, best: BestBlock) -> ChannelManager {
+        let (router, message_router) = self.routers();
+        let params = &self.params;
+        let now = u32::try_from(clock::now().as_secs()).unwrap_or(u32::MAX);
+        ChannelManager::new(
+            Arc::clone(&params.fees),
+            Arc::clone(&self.monitors),
+            Arc::clone(&self.broadcasts),
+            router,
+            message_router,
+            Arc::clone(&params.log),
+            Arc::clone(&params.keys),
+            Arc::clone(&params.keys),
+            Arc::clone(&params.keys),
+            params.user_config.clone(),
+            ChainParameters { network: params.network, best_block: best },
+            now,
+        )
+    }
+}
+
+impl Loaded {
+    /// LDK's channel manager.
+    pub fn manager(&self) -> &Arc<ChannelManager> {
+        &self.manager
+    }
+
+    /// LDK's chain monitor.
+    pub fn monitors(&self) -> &Arc<ChainMonitor> {
+        &self.engine.monitors
+    }
+
+    /// The channel message handler.
+    pub fn messages(&self) -> &Arc<MessageGate> {
+        &self.engine.messages
+    }
+
+    /// The broadcaster, to say which broadcasts failed.
+    pub fn broadcasts(&self) -> &Arc<BroadcastGate> {
+        &self.engine.broadcasts
+    }
+
+    /// This start's keys.
+    pub fn keys(&self) -> &Arc<KeysManager> {
+        &self.engine.params.keys
+    }
+
+    /// Why this engine is over, if it is.
+    pub fn fault(&self) -> &Fault {
+        &self.engine.fault
+    }
+
+    /// Notified whenever the run loop should look.
+    pub fn wake(&self) -> &Arc<Notify> {
+        &self.engine.wake
+    }
+
+    /// Whether something waits for a commit. A manager that is merely dirty does not: no commit is started that nothing
+    /// waits for, and with no monitor changed the last committed manager is as good.
+    pub fn wants_commit(&self) -> bool {
+        self.engine.messages.pull() | !self.engine.queue.is_empty() | !self.engine.broadcasts.is_empty()
+    }
+
+    /// Freezes manager, changed monitors and held outputs into one transaction, beside the caller's own rows in `batch`.
+    pub fn cut(&self, mut batch: Batch) -> Cut {
+        // Pulled before the encoding: pulling may itself change monitors.
+        self.engine.messages.pull();
+        let messages = self.engine.messages.take_held();
+        let broadcasts = self.engine.broadcasts.take();
+        self.manager.get_and_clear_needs_persistence();
+        batch.put(rows::MANAGER, self.manager.encode());
+        for (key, change) in self.engine.queue.take() {
+            match change {
+                Change::Archived => batch.delete(key),
+                Change::Changed(channel) => match self.engine.monitors.get_monitor(channel) {
+                    Ok(monitor) => batch.put(key, monitor.encode()),
+                    Err(()) => self
+                        .engine
+                        .fault
+                        .raise(Error::new(Code::Internal, format!("channel {channel} changed and has no monitor"))),
+                },
+            }
+        }
+        Cut { batch, messages, broadcasts }
+    }
+
+    /// Lets a committed cut's messages go, and returns the transactions to broadcast.
+    pub fn open_gate(&self, cut: Cut) -> Vec<Transaction> {
+        self.engine.messages.release(cut.messages);
+        cut.broadcasts
+    }
+}
+
+fn corrupt(row: &str, error: &DecodeError) -> Error {
+    Error::new(
+        Code::StateCorrupt,
+        format!("row {row} of the store does not load ({error:?}); nothing was sent or changed; restore the store from where it was written as a whole"),
+    )
+}
