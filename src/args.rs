@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use mayfly_core::config::{safe_argument, MAX_SAFE_INTEGER};
 use mayfly_core::error::{Error, Result};
 use mayfly_core::node::{Call, ReceiveLimits};
 use napi::bindgen_prelude::{Object, Unknown};
@@ -10,9 +11,6 @@ use napi::Env;
 
 use crate::cancel::CancelToken;
 use crate::js;
-
-/// The largest integer that a JavaScript number holds exactly.
-const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
 /// `receivePayment`: how long to wait for a first payment.
 const RECEIVE_MIN: Duration = Duration::from_millis(5_000);
@@ -29,15 +27,13 @@ pub fn text(name: &str, value: &Unknown<'_>) -> Result<String> {
 /// A safe integer from 0.
 pub fn integer(name: &str, value: &Unknown<'_>) -> Result<u64> {
     let number = js::number(value).map_err(|fault| wrong(name, &fault))?;
-    if number.fract() != 0.0 || !(0.0..=MAX_SAFE_INTEGER as f64).contains(&number) {
-        return Err(wrong(name, &format!("is {number}; it must be a whole number from 0 to {MAX_SAFE_INTEGER}")));
-    }
-    Ok(number as u64)
+    safe_argument(name, number, 0..=MAX_SAFE_INTEGER)
 }
 
 /// A safe integer from 0 that fits 32 bits.
 pub fn integer32(name: &str, value: &Unknown<'_>) -> Result<u32> {
-    let number = integer(name, value)?;
+    let number = js::number(value).map_err(|fault| wrong(name, &fault))?;
+    let number = safe_argument(name, number, 0..=u32::MAX.into())?;
     u32::try_from(number).map_err(|_| wrong(name, &format!("is {number}; it must be at most {}", u32::MAX)))
 }
 

@@ -1,12 +1,12 @@
 //! The free functions.
 
 use mayfly_core::error::Error;
+use mayfly_core::keys;
 use napi::bindgen_prelude::Unknown;
 use napi::Env;
 use napi_derive::napi;
 
 use crate::entry::entry;
-use crate::standins::keys;
 use crate::{args, env, js, log};
 
 /// A new BIP 39 mnemonic of 12 (default) or 24 words, from the operating system's randomness.

@@ -27,4 +27,3 @@ mod options;
 mod panics;
 mod promise;
 mod shapes;
-mod standins;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mayfly_core::config::Config;
 use mayfly_core::error::{Error, Result};
 use mayfly_core::invoice::MintRequest;
-use mayfly_core::lsp;
+use mayfly_core::lsp::{self, scid};
 use mayfly_core::node::{Node, State};
 use napi::bindgen_prelude::{Object, ToNapiValue, Unknown};
 use napi::Env;
@@ -18,7 +18,6 @@ use crate::entry::entry;
 use crate::env::{self, Handle};
 use crate::promise::{mapped, promise};
 use crate::shapes::{Balance, DestroyReport, JitRoute, NodeChannel, PaymentEvent, PaymentMetadata, WakeBy};
-use crate::standins::scid;
 use crate::{args, errors, options, panics};
 
 /// The CLTV delta of an invoice whose scid the caller supplies, when no route is known that tells the LSP's: LDK's own

@@ -5,11 +5,10 @@
 
 use mayfly_core::events::{self, EventType};
 use mayfly_core::invoice::Invoice;
-use mayfly_core::lsp;
+use mayfly_core::lsp::{self, scid};
 use mayfly_core::node;
 use napi_derive::napi;
 
-use crate::standins::scid;
 
 /// A minted invoice.
 #[napi(object, object_from_js = false)]
