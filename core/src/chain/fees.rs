@@ -108,6 +108,12 @@ impl Fees {
         }
     }
 
+    /// Takes over the values that `save` gave; what can't be read changes nothing.
+    pub fn restore(&self, bytes: &[u8]) {
+        let restored = Fees::load(bytes);
+        *self.rates() = restored.rates().clone();
+    }
+
     /// The present values, for the store.
     pub fn save(&self) -> Vec<u8> {
         serde_json::to_vec(&*self.rates()).unwrap_or_default()

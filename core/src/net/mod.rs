@@ -4,6 +4,7 @@
 //! dies with it. `destroy()` joins that runtime's thread, so a `getaddrinfo` stuck on a pool thread would hold it up.
 
 pub mod dns;
+pub mod peer_socket;
 pub mod tcp;
 
 use crate::error::{Code, Error};
