@@ -1,0 +1,27 @@
+// A handler as a user writes it; it is only compiled.
+
+import { MdkNode, isMdkError, withNode, type MdkNodeOptions, type ReceivedPayment } from 'mayfly'
+
+export async function sell(options: MdkNodeOptions): Promise<string> {
+  const { bolt11 } = await new MdkNode(options).getInvoice(21_000, 'One report', 900, { timeoutMs: 1_000 })
+  return bolt11
+}
+
+export async function woken(options: MdkNodeOptions, fulfil: (payment: ReceivedPayment) => Promise<void>): Promise<number> {
+  using node = new MdkNode(options)
+  try {
+    const received = await node.receivePayment(fulfil, { signal: AbortSignal.timeout(50_000) })
+    return received.reduce((sum, { amountMsat }) => sum + amountMsat, 0)
+  } catch (error) {
+    if (isMdkError(error) && error.code === 'WALLET_LOCKED') return 0
+    throw error
+  }
+}
+
+export async function drain(options: MdkNodeOptions): Promise<void> {
+  await withNode(options, async (node) => {
+    for await (const event of node.events({ signal: AbortSignal.timeout(1_000) })) {
+      if (event.eventType === 'SkimRefused') return
+    }
+  })
+}

@@ -1,0 +1,387 @@
+// Composed of native.d.ts and wrapper/declarations.d.ts by scripts/compose-types.mjs; edit those.
+
+/// <reference lib="esnext.disposable" />
+
+/** A Lightning node that lives for one request. */
+export declare class MdkNode {
+  /**
+   * Validates everything, opens nothing, starts nothing.
+   *
+   * Throws `INVALID_OPTION` with `option` set to the name of the first wrong option, dotted inside an object.
+   */
+  constructor(options: MdkNodeOptions)
+  /** Where the node is in its life. */
+  get state(): NodeState
+  /** The wallet's node id, 66 hex characters. No I/O; the first call derives the keys, which takes some milliseconds. */
+  getNodeId(): string
+  /**
+   * Takes the lease, boots and connects to the LSP. Idempotent.
+   *
+   * Rejects with `WALLET_LOCKED` (another holder lives), `STORE_UNAVAILABLE`, `LSP_UNAVAILABLE`, `CHAIN_UNAVAILABLE`,
+   * `STATE_CORRUPT`, `FENCED`.
+   */
+  start(options?: CallOptions): Promise<void>
+  /** Commits for the last time, disconnects and releases the wallet. The object stays usable. Idempotent. */
+  stop(options?: CallOptions): Promise<void>
+  /** `start`, and ready to be paid when it resolves: channels reestablished, or the LSP connected. */
+  startReceiving(options?: CallOptions): Promise<void>
+  /** The same as `stop`: a node that does not receive holds nothing. */
+  stopReceiving(options?: CallOptions): Promise<void>
+  /**
+   * Ends the node, from any state, also while a call waits: that one rejects with `NODE_DESTROYED`. Disconnects, commits
+   * and releases within `destroyTimeoutMs`, then joins the node's thread. Synchronous, idempotent, never throws; what could
+   * not be done in time is in `lastDestroy`.
+   */
+  destroy(): void
+  /** What the last `destroy()` did; `null` before it. */
+  get lastDestroy(): DestroyReport | null
+  /**
+   * Mints an invoice over `amountMsat` millisatoshi that expires after `expirySecs` seconds. With a known JIT route: pure
+   * computation. Without: a short leased session with the LSP learns the route first.
+   *
+   * Rejects with `INVALID_ARGUMENT`; without a route also with what `start` rejects with.
+   */
+  getInvoice(amountMsat: number, description: string, expirySecs: number, options?: CallOptions): Promise<PaymentMetadata>
+  /** The same without an amount: the payer chooses. */
+  getVariableAmountJitInvoice(description: string, expirySecs: number, options?: CallOptions): Promise<PaymentMetadata>
+  /** Mints through a short channel id of the LSP that the caller supplies, `<block>x<transaction>x<output>`. No I/O. */
+  getInvoiceWithScid(scid: string, amountMsat: number, description: string, expirySecs: number, options?: CallOptions): Promise<PaymentMetadata>
+  /** The same without an amount: the payer chooses. */
+  getVariableAmountJitInvoiceWithScid(scid: string, description: string, expirySecs: number, options?: CallOptions): Promise<PaymentMetadata>
+  /** The route to mint with: read or learnt from the LSP. Put it into the environment, and mint without I/O from then on. */
+  getJitRoute(options?: CallOptions): Promise<JitRoute>
+  /**
+   * The oldest event that is unacked and not out with another handle of this wallet in this process, waiting up to
+   * `timeoutMs` milliseconds (default 0) for one; then `null`.
+   */
+  nextEvent(timeoutMs?: number, options?: CallOptions): Promise<PaymentEvent | null>
+  /** Resolves after the commit that removes the event: it is never delivered again. */
+  ackEvent(eventId: string, options?: CallOptions): Promise<void>
+  /** Run the node again before that: a claimed payment's preimage is not with the LSP yet. `null` when nothing waits. */
+  get wakeBy(): WakeBy | null
+  /** What the wallet owns, from the last commit; needs no lease. */
+  getBalance(options?: CallOptions): Promise<Balance>
+  /** The wallet's channels. */
+  listChannels(options?: CallOptions): Promise<Array<NodeChannel>>
+  /**
+   * The events, one after the other, waiting for the next. The previous event is acked when the next is asked for: one whose
+   * handling threw, or broke out of the loop, is delivered again.
+   */
+  events(options?: { signal?: AbortSignal }): AsyncIterableIterator<PaymentEvent>
+  /**
+   * The whole webhook handler in one call: starts, calls `onPayment` for each payment and acks it when that resolves, and
+   * stops when every claimed payment is fulfilled and nothing is under way. When `onPayment` fails, the node is stopped, its
+   * error is rethrown, and the payment comes again.
+   *
+   * Rejects with what `start` rejects with.
+   */
+  receivePayment(
+    onPayment: (payment: ReceivedPayment) => unknown,
+    options?: ReceiveOptions,
+  ): Promise<Array<ReceivedPayment>>
+  /** Calls `destroy()`. */
+  [Symbol.dispose](): void
+  /** Awaits `stop()`, then calls `destroy()`. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** What the wallet owns, as of the last commit. */
+export interface Balance {
+  /** In channels, in millisatoshi. */
+  lightningMsat: number
+  /** What of it can be sent now, in millisatoshi. */
+  spendableMsat: number
+  /** On chain, in satoshi. */
+  onchainSats: number
+  /** Coming back from closed channels, in satoshi. */
+  pendingCloseSats: number
+}
+
+/**
+ * The node id that a mnemonic has on a network: 66 hex characters, the same derivation as ldk-node, so existing wallets
+ * keep theirs.
+ *
+ * Throws `INVALID_ARGUMENT` for a wrong mnemonic or network.
+ */
+export declare function deriveNodeId(mnemonic: string, network: Network): string
+
+/** What the last `destroy()` did. */
+export interface DestroyReport {
+  /** How long it took, in milliseconds. */
+  durationMs: number
+  /** What could not be done within `destroyTimeoutMs`; empty when all was. */
+  unfinished: Array<string>
+}
+
+/**
+ * A new BIP 39 mnemonic of 12 (default) or 24 words, from the operating system's randomness.
+ *
+ * Throws `INVALID_ARGUMENT` for another number of words.
+ */
+export declare function generateMnemonic(words?: 12 | 24): string
+
+/** Enough to mint without I/O. Put it into the environment once; it is the `jitRoute` option. */
+export interface JitRoute {
+  /** The LSP's short channel id for this wallet, `<block>x<transaction>x<output>`. */
+  scid: string
+  /** The LSP's CLTV delta in blocks. */
+  cltvExpiryDelta: number
+}
+
+/** One log record. */
+export interface LogRecord {
+  /** How bad it is. */
+  level: LogLevel
+  /** The part of the node that speaks. */
+  target: string
+  /** What it says. */
+  message: string
+  /** The record's own values. */
+  fields: Record<string, string | number | boolean>
+  /** When, in milliseconds since 1970. */
+  timestampMs: number
+}
+
+/** A channel. */
+export interface NodeChannel {
+  /** 64 hex characters. */
+  channelId: string
+  /** The other side, 66 hex characters. */
+  counterpartyNodeId: string
+  /** The funding transaction's id, once it is known. */
+  fundingTxid?: string
+  /** The funding transaction's output. */
+  fundingVout?: number
+  /** `<block>x<transaction>x<output>`, once it is confirmed. */
+  shortChannelId?: string
+  /** Both sides together, in satoshi. */
+  capacitySats: number
+  /** What can be received, in millisatoshi. */
+  inboundMsat: number
+  /** What can be sent, in millisatoshi. */
+  outboundMsat: number
+  /** Both sides have said that it is open. */
+  isReady: boolean
+  /** It is ready and the peer is connected. */
+  isUsable: boolean
+  /** Of the funding transaction. */
+  confirmations?: number
+  /** Payments under way. */
+  pendingHtlcs: number
+}
+
+/** What happened to a payment. Given at least once, never lost; a repeat has the same `id`. */
+export interface PaymentEvent {
+  /** For `ackEvent`; stable across redeliveries, ordered as the events happened. */
+  id: string
+  /**
+   * `Received`: claimed and committed, the money is ours. `SkimRefused`: the LSP wanted to keep more than the limit, and
+   * the payment was refused.
+   */
+  eventType: 'Received' | 'SkimRefused'
+  /** 64 hex characters. */
+  paymentHash: string
+  /** LDK's id of this set of HTLCs, 64 hex characters. */
+  paymentId?: string
+  /** What arrived, net of the skim, in millisatoshi. */
+  amountMsat?: number
+  /** What the LSP kept, in millisatoshi. */
+  skimmedMsat?: number
+  /** Why it was refused. */
+  reason?: string
+  /** When it happened, in milliseconds since 1970. */
+  timestampMs: number
+  /** Run the node again before this block height: the LSP does not have the preimage yet. */
+  wakeBy?: number
+}
+
+/** A minted invoice. */
+export interface PaymentMetadata {
+  /** The BOLT 11 invoice. */
+  bolt11: string
+  /** 64 hex characters. */
+  paymentHash: string
+  /** When it expires, in milliseconds since 1970. */
+  expiresAt: number
+  /** The LSP's short channel id that it is paid through, `<block>x<transaction>x<output>`. */
+  scid: string
+  /** In millisatoshi; absent when the payer chooses. */
+  amountMsat?: number
+}
+
+/**
+ * Hears the records of all nodes of this process, from `minLevel` (default `'info'`) up; `null` ends it. One listener for
+ * the main thread and one for each worker. It never keeps the process alive, what it throws is ignored, and when the
+ * JavaScript thread is too busy to listen, records are dropped rather than queued without end.
+ *
+ * Throws `INVALID_ARGUMENT` for a callback that is no function or an unknown level.
+ */
+export declare function setLogListener(callback: ((record: LogRecord) => void) | null, minLevel?: LogLevel): void
+
+/** When the wallet must run again. */
+export interface WakeBy {
+  /** Before this block height. */
+  height: number
+  /** When that block is expected, in milliseconds since 1970. */
+  estimatedAt: number
+}
+
+/** Which chain. There is no default: a wallet on the wrong chain is lost money. */
+export type Network = 'mainnet' | 'testnet' | 'signet' | 'regtest'
+
+/** Where a node is in its life. `fenced` and `destroyed` are final. */
+export type NodeState = 'idle' | 'starting' | 'running' | 'stopping' | 'fenced' | 'destroyed'
+
+/** From the most records to the least. */
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error'
+
+/** The options of `new MdkNode()`. An unknown key throws. */
+export interface MdkNodeOptions {
+  /** Which chain. */
+  network: Network
+  /** BIP 39 words; the checksum is verified. Never in a log, an error or `util.inspect`. */
+  mnemonic: string
+  /** The Esplora API, http(s). */
+  esploraUrl: string
+  /** The LSP's node id, 66 hex characters. */
+  lspNodeId: string
+  /** The LSP's `host:port`: IPv4, IPv6 in brackets, or a DNS name. */
+  lspAddress: string
+  /** Which liquidity protocol. Default `'auto'`: asks the LSP. */
+  lspProtocol?: 'auto' | 'lsps4'
+  /** From `getJitRoute()`. With it, invoices are minted without any I/O; without, the route is learnt first. */
+  jitRoute?: JitRoute
+  /** Where the wallet lives, such as `file:<directory>` or `memory:`. */
+  store: string
+  /** How to wait for a held wallet, and when it may be taken over. */
+  lease?: LeaseOptions
+  /** How long `destroy()` may take, in milliseconds. Default 250. */
+  destroyTimeoutMs?: number
+  /** What an LSP may keep of a payment beyond an agreed quote, in millionths. Default 30000. */
+  maxSkimPpm?: number
+  /** And on top of that, in millisatoshi. Default 0. */
+  maxSkimBaseMsat?: number
+  /** Every other wait. */
+  timeouts?: TimeoutOptions
+}
+
+/** The lease: the right to be the one node that runs a wallet. */
+export interface LeaseOptions {
+  /** How long it lives without a renewal, in milliseconds by the store's clock. Default 8000. */
+  ttlMs?: number
+  /** How often a held wallet is tried. Default 8. */
+  attempts?: number
+  /** The first pause between attempts, in milliseconds; it doubles. Default 250. */
+  baseDelayMs?: number
+  /** All pauses together, in milliseconds. Default 10000. */
+  maxWaitMs?: number
+  /** `'expired'` waits out the TTL; `'unrenewed'` (default) also takes a lease that was not renewed for 3 s. */
+  takeOver?: 'expired' | 'unrenewed'
+}
+
+/** Bounds of waits, each in milliseconds. */
+export interface TimeoutOptions {
+  /** One Esplora request. Default 5000. */
+  chainMs?: number
+  /** One store operation. Default 5000. */
+  storeMs?: number
+  /** One TCP connect to the LSP. Default 3000. */
+  connectMs?: number
+  /** Being connected to the LSP, retries included. Default 25000. */
+  lspMs?: number
+  /** One LSPS request. Default 5000. */
+  lspRequestMs?: number
+  /** Ending cleanly in `stop()`. Default 5000. */
+  stopMs?: number
+  /** Resolving a commit whose outcome is unknown. Default 10000. */
+  commitMs?: number
+}
+
+/** The last argument of every asynchronous method. */
+export interface CallOptions {
+  /** Ends the call with `ABORTED`; the signal's reason is the error's `cause`. */
+  signal?: AbortSignal
+  /** Ends the call with `TIMEOUT` after so many milliseconds. */
+  timeoutMs?: number
+}
+
+/** When `receivePayment` is over. */
+export interface ReceiveOptions {
+  /** How long to wait for a first payment, in milliseconds. Default 5000. */
+  minMs?: number
+  /** How long nothing must happen after the last payment, in milliseconds. Default 50. */
+  quietMs?: number
+  /** When to end in any case, in milliseconds. Default 45000. */
+  deadlineMs?: number
+  /** Ends it with `ABORTED`. A payment whose `onPayment` runs is still acked. */
+  signal?: AbortSignal
+}
+
+/** A payment that is ours. */
+export type ReceivedPayment = PaymentEvent & { eventType: 'Received'; amountMsat: number }
+
+/** Runs `body` with a new node and destroys it on every exit. The body's error comes first. */
+export declare function withNode<T>(options: MdkNodeOptions, body: (node: MdkNode) => T | PromiseLike<T>): Promise<T>
+
+/** What the caller does next. */
+export type MdkErrorCode =
+  /** The call is wrong; nothing happened. `option` names what. */
+  | 'INVALID_OPTION'
+  | 'INVALID_ARGUMENT'
+  /** Another holder is live. In a webhook handler answer 200: the holder receives the payment. */
+  | 'WALLET_LOCKED'
+  /** A newer holder took the wallet: this node is over, for ever. */
+  | 'FENCED'
+  /** Called after, or waiting during, `destroy()`. */
+  | 'NODE_DESTROYED'
+  /** The signal fired. */
+  | 'ABORTED'
+  /** The deadline passed. */
+  | 'TIMEOUT'
+  /** A service is down; nothing is lost. */
+  | 'STORE_UNAVAILABLE'
+  | 'LSP_UNAVAILABLE'
+  | 'CHAIN_UNAVAILABLE'
+  /** The LSP said no. */
+  | 'LSP_REJECTED'
+  /** The store's content does not load, is too old, or is missing. Nothing was sent or changed. */
+  | 'STATE_CORRUPT'
+  /** There is no binary for this platform. */
+  | 'UNSUPPORTED_PLATFORM'
+  /** A bug of ours; the node is stopped, the process lives. */
+  | 'INTERNAL'
+
+/** Who holds a wallet. */
+export interface Holder {
+  /** Its process id on its host. */
+  pid?: number
+  /** Its host's name. */
+  host?: string
+  /** When it took the wallet, in milliseconds since 1970. */
+  since: number
+  /** Its epoch. */
+  epoch: number
+}
+
+/** Every failure. The message explains and names the next step; it is not API, `code` is. */
+export declare class MdkError extends Error {
+  constructor(
+    code: MdkErrorCode,
+    message: string,
+    details?: { retryable?: boolean; option?: string; retryAfterMs?: number; holder?: Holder; cause?: unknown },
+  )
+  readonly name: 'MdkError'
+  readonly code: MdkErrorCode
+  /** Whether the same call may succeed later without anyone changing anything. */
+  readonly retryable: boolean
+  /** The option or argument that was wrong, dotted inside an object. */
+  readonly option?: string
+  /** When a retry has a chance. */
+  readonly retryAfterMs?: number
+  /** With `WALLET_LOCKED`: who holds it. */
+  readonly holder?: Holder
+  readonly cause?: unknown
+}
+
+/** Whether `value` is an MdkError, also one of another realm or of another installed copy of mayfly. */
+export declare function isMdkError(value: unknown): value is MdkError

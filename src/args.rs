@@ -1,0 +1,119 @@
+//! Arguments of methods: checked here, so that core gets values of the right type; ranges with a meaning are core's.
+//! Every failure is `INVALID_ARGUMENT` with `option` set to the argument's name, and nothing has happened.
+
+use std::time::Duration;
+
+use mayfly_core::config::{safe_argument, MAX_SAFE_INTEGER};
+use mayfly_core::error::{Error, Result};
+use mayfly_core::node::{Call, ReceiveLimits};
+use napi::bindgen_prelude::{Object, Unknown};
+use napi::Env;
+
+use crate::cancel::CancelToken;
+use crate::js;
+
+/// `receivePayment`: how long to wait for a first payment.
+const RECEIVE_MIN: Duration = Duration::from_millis(5_000);
+/// `receivePayment`: how long nothing must happen after the last one.
+const RECEIVE_QUIET: Duration = Duration::from_millis(50);
+/// `receivePayment`: when to give up; below the 60 s of most platforms, with time left to stop.
+const RECEIVE_DEADLINE: Duration = Duration::from_millis(45_000);
+
+/// A string.
+pub fn text(name: &str, value: &Unknown<'_>) -> Result<String> {
+    js::text(value).map_err(|fault| wrong(name, &fault))
+}
+
+/// A safe integer from 0.
+pub fn integer(name: &str, value: &Unknown<'_>) -> Result<u64> {
+    let number = js::number(value).map_err(|fault| wrong(name, &fault))?;
+    safe_argument(name, number, 0..=MAX_SAFE_INTEGER)
+}
+
+/// A safe integer from 0 that fits 32 bits.
+pub fn integer32(name: &str, value: &Unknown<'_>) -> Result<u32> {
+    let number = js::number(value).map_err(|fault| wrong(name, &fault))?;
+    let number = safe_argument(name, number, 0..=u32::MAX.into())?;
+    u32::try_from(number).map_err(|_| wrong(name, &format!("is {number}; it must be at most {}", u32::MAX)))
+}
+
+/// An integer, or `default` when it is not given.
+pub fn integer_or(name: &str, value: &Unknown<'_>, default: u64) -> Result<u64> {
+    if js::is_absent(value) {
+        Ok(default)
+    } else {
+        integer(name, value)
+    }
+}
+
+/// Milliseconds, or `default` when they are not given.
+pub fn millis_or(name: &str, value: &Unknown<'_>, default: Duration) -> Result<Duration> {
+    if js::is_absent(value) {
+        Ok(default)
+    } else {
+        integer(name, value).map(Duration::from_millis)
+    }
+}
+
+/// The last argument of every asynchronous method, `{ signal?, timeoutMs? }`. The wrapper has made `cancel` of the signal;
+/// one that has fired already ends the call here, after the other arguments were checked and before anything starts.
+pub fn call(env: &Env, options: &Unknown<'_>, cancel: Option<&CancelToken>) -> Result<Call> {
+    let mut call = Call { timeout: None, cancel: token(cancel) };
+    if let Some(object) = record(env, options, &["signal", "timeoutMs"])? {
+        call.timeout = millis(env, &object, "timeoutMs")?;
+    }
+    not_aborted(cancel)?;
+    Ok(call)
+}
+
+/// The options of `receivePayment`, `{ minMs?, quietMs?, deadlineMs?, signal? }`.
+pub fn receive(env: &Env, options: &Unknown<'_>, cancel: Option<&CancelToken>) -> Result<(ReceiveLimits, Call)> {
+    let mut limits = ReceiveLimits { min: RECEIVE_MIN, quiet: RECEIVE_QUIET, deadline: RECEIVE_DEADLINE };
+    if let Some(object) = record(env, options, &["minMs", "quietMs", "deadlineMs", "signal"])? {
+        limits.min = millis(env, &object, "minMs")?.unwrap_or(limits.min);
+        limits.quiet = millis(env, &object, "quietMs")?.unwrap_or(limits.quiet);
+        limits.deadline = millis(env, &object, "deadlineMs")?.unwrap_or(limits.deadline);
+    }
+    // A short deadline alone is no mistake: it bounds the first wait too.
+    limits.min = limits.min.min(limits.deadline);
+    not_aborted(cancel)?;
+    Ok((limits, Call { timeout: None, cancel: token(cancel) }))
+}
+
+/// A call that can be aborted but has no options of its own.
+pub fn abortable(cancel: Option<&CancelToken>) -> Result<Call> {
+    not_aborted(cancel)?;
+    Ok(Call { timeout: None, cancel: token(cancel) })
+}
+
+fn token(cancel: Option<&CancelToken>) -> Option<mayfly_core::node::CancelToken> {
+    cancel.map(CancelToken::core)
+}
+
+fn not_aborted(cancel: Option<&CancelToken>) -> Result<()> {
+    match cancel {
+        Some(token) => token.check(),
+        None => Ok(()),
+    }
+}
+
+fn record<'v>(env: &Env, options: &Unknown<'v>, known: &[&str]) -> Result<Option<Object<'v>>> {
+    if js::is_absent(options) {
+        return Ok(None);
+    }
+    let object = js::object(options).map_err(|fault| wrong("options", &fault))?;
+    let keys = js::own_keys(env, &object).map_err(|fault| wrong("options", &fault))?;
+    match keys.iter().find(|key| !known.contains(&key.as_str())) {
+        Some(key) => Err(Error::argument(key, format!("there is no option {key:?} here; known: {}", known.join(", ")))),
+        None => Ok(Some(object)),
+    }
+}
+
+fn millis(env: &Env, object: &Object<'_>, name: &str) -> Result<Option<Duration>> {
+    let value = js::property(env, object, name).map_err(|fault| wrong(name, &fault))?;
+    value.map(|value| integer(name, &value).map(Duration::from_millis)).transpose()
+}
+
+fn wrong(name: &str, fault: &str) -> Error {
+    Error::argument(name, format!("{name} {fault}"))
+}

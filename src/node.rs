@@ -1,0 +1,384 @@
+//! `MdkNode`'s native half. Each method: parse → call core → map. The wrapper in `index.js` owns the instance, turns thrown
+//! errors into rejections, and adds what napi can't bind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mayfly_core::config::Config;
+use mayfly_core::error::{Error, Result};
+use mayfly_core::invoice::MintRequest;
+use mayfly_core::lsp::{self, scid};
+use mayfly_core::node::{Node, State};
+use napi::bindgen_prelude::{Object, ToNapiValue, Unknown};
+use napi::Env;
+use napi_derive::napi;
+
+use crate::cancel::CancelToken;
+use crate::entry::entry;
+use crate::env::{self, Handle};
+use crate::promise::{mapped, promise};
+use crate::shapes::{Balance, DestroyReport, JitRoute, NodeChannel, PaymentEvent, PaymentMetadata, WakeBy};
+use crate::{args, errors, options, panics};
+
+/// The CLTV delta of an invoice whose scid the caller supplies, when no route is known that tells the LSP's: LDK's own
+/// default for forwarding, 72 blocks.
+const DEFAULT_CLTV_EXPIRY_DELTA: u16 = 72;
+
+/// A Lightning node that lives for one request.
+#[napi]
+pub struct MdkNode {
+    handle: Arc<Handle>,
+}
+
+#[napi]
+impl MdkNode {
+    /// Validates everything, opens nothing, starts nothing.
+    ///
+    /// Throws `INVALID_OPTION` with `option` set to the name of the first wrong option, dotted inside an object.
+    #[napi(constructor, ts_args_type = "options: MdkNodeOptions")]
+    pub fn new(env: &Env, options: Unknown) -> napi::Result<Self> {
+        entry(env, || {
+            let config = Config::parse(options::parse(env, &options)?)?;
+            Ok(MdkNode { handle: env::registry(env)?.adopt(Node::new(config))? })
+        })
+    }
+
+    /// Where the node is in its life.
+    #[napi(getter, ts_return_type = "NodeState")]
+    pub fn state(&self, env: &Env) -> napi::Result<&'static str> {
+        entry(env, || {
+            Ok(match self.node().state() {
+                State::Idle => "idle",
+                State::Starting => "starting",
+                State::Running => "running",
+                State::Stopping => "stopping",
+                State::Fenced => "fenced",
+                State::Destroyed => "destroyed",
+            })
+        })
+    }
+
+    /// The wallet's node id, 66 hex characters. No I/O; the first call derives the keys, which takes some milliseconds.
+    #[napi]
+    pub fn get_node_id(&self, env: &Env) -> napi::Result<String> {
+        entry(env, || self.node().node_id().map(|id| id.to_string()))
+    }
+
+    /// Takes the lease, boots and connects to the LSP. Idempotent.
+    ///
+    /// Rejects with `WALLET_LOCKED` (another holder lives), `STORE_UNAVAILABLE`, `LSP_UNAVAILABLE`, `CHAIN_UNAVAILABLE`,
+    /// `STATE_CORRUPT`, `FENCED`.
+    #[napi(ts_args_type = "options?: CallOptions", ts_return_type = "Promise<void>")]
+    pub fn start<'e>(&self, env: &'e Env, options: Unknown, cancel: Option<&CancelToken>) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let call = args::call(env, &options, cancel)?;
+            promise::<(), ()>(env, &self.handle, |reply| self.node().start(call, reply))
+        })
+    }
+
+    /// Commits for the last time, disconnects and releases the wallet. The object stays usable. Idempotent.
+    #[napi(ts_args_type = "options?: CallOptions", ts_return_type = "Promise<void>")]
+    pub fn stop<'e>(&self, env: &'e Env, options: Unknown, cancel: Option<&CancelToken>) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let call = args::call(env, &options, cancel)?;
+            promise::<(), ()>(env, &self.handle, |reply| self.node().stop(call, reply))
+        })
+    }
+
+    /// `start`, and ready to be paid when it resolves: channels reestablished, or the LSP connected.
+    #[napi(ts_args_type = "options?: CallOptions", ts_return_type = "Promise<void>")]
+    pub fn start_receiving<'e>(
+        &self,
+        env: &'e Env,
+        options: Unknown,
+        cancel: Option<&CancelToken>,
+    ) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let call = args::call(env, &options, cancel)?;
+            promise::<(), ()>(env, &self.handle, |reply| self.node().start_receiving(call, reply))
+        })
+    }
+
+    /// The same as `stop`: a node that does not receive holds nothing.
+    #[napi(ts_args_type = "options?: CallOptions", ts_return_type = "Promise<void>")]
+    pub fn stop_receiving<'e>(
+        &self,
+        env: &'e Env,
+        options: Unknown,
+        cancel: Option<&CancelToken>,
+    ) -> napi::Result<Object<'e>> {
+        self.stop(env, options, cancel)
+    }
+
+    /// Ends the node, from any state, also while a call waits: that one rejects with `NODE_DESTROYED`. Disconnects, commits
+    /// and releases within `destroyTimeoutMs`, then joins the node's thread. Synchronous, idempotent, never throws; what could
+    /// not be done in time is in `lastDestroy`.
+    #[napi]
+    pub fn destroy(&self, env: &Env) -> napi::Result<()> {
+        entry(env, || {
+            // Not thrown: `destroy` stands in finally blocks, where it would hide the caller's own error.
+            if let Err(error) = panics::caught(|| Ok(self.node().destroy())) {
+                tracing::error!("destroy failed: {error}");
+            }
+            Ok(())
+        })
+    }
+
+    /// What the last `destroy()` did; `null` before it.
+    #[napi(getter)]
+    pub fn last_destroy(&self, env: &Env) -> napi::Result<Option<DestroyReport>> {
+        entry(env, || Ok(self.node().last_destroy().map(DestroyReport::from)))
+    }
+
+    /// Mints an invoice over `amountMsat` millisatoshi that expires after `expirySecs` seconds. With a known JIT route: pure
+    /// computation. Without: a short leased session with the LSP learns the route first.
+    ///
+    /// Rejects with `INVALID_ARGUMENT`; without a route also with what `start` rejects with.
+    #[napi(
+        ts_args_type = "amountMsat: number, description: string, expirySecs: number, options?: CallOptions",
+        ts_return_type = "Promise<PaymentMetadata>"
+    )]
+    pub fn get_invoice<'e>(
+        &self,
+        env: &'e Env,
+        amount_msat: Unknown,
+        description: Unknown,
+        expiry_secs: Unknown,
+        options: Unknown,
+        cancel: Option<&CancelToken>,
+    ) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let amount = args::integer("amountMsat", &amount_msat)?;
+            self.invoice(env, mint_request(Some(amount), &description, &expiry_secs)?, &options, cancel)
+        })
+    }
+
+    /// The same without an amount: the payer chooses.
+    #[napi(
+        ts_args_type = "description: string, expirySecs: number, options?: CallOptions",
+        ts_return_type = "Promise<PaymentMetadata>"
+    )]
+    pub fn get_variable_amount_jit_invoice<'e>(
+        &self,
+        env: &'e Env,
+        description: Unknown,
+        expiry_secs: Unknown,
+        options: Unknown,
+        cancel: Option<&CancelToken>,
+    ) -> napi::Result<Object<'e>> {
+        entry(env, || self.invoice(env, mint_request(None, &description, &expiry_secs)?, &options, cancel))
+    }
+
+    /// Mints through a short channel id of the LSP that the caller supplies, `<block>x<transaction>x<output>`. No I/O.
+    #[napi(
+        ts_args_type = "scid: string, amountMsat: number, description: string, expirySecs: number, options?: CallOptions",
+        ts_return_type = "Promise<PaymentMetadata>"
+    )]
+    #[allow(clippy::too_many_arguments, reason = "the arguments of the JavaScript method")]
+    pub fn get_invoice_with_scid<'e>(
+        &self,
+        env: &'e Env,
+        scid: Unknown,
+        amount_msat: Unknown,
+        description: Unknown,
+        expiry_secs: Unknown,
+        options: Unknown,
+        cancel: Option<&CancelToken>,
+    ) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let route = self.route_through(&scid)?;
+            let amount = args::integer("amountMsat", &amount_msat)?;
+            let request = mint_request(Some(amount), &description, &expiry_secs)?;
+            args::call(env, &options, cancel)?;
+            self.mint(env, &request, &route)
+        })
+    }
+
+    /// The same without an amount: the payer chooses.
+    #[napi(
+        ts_args_type = "scid: string, description: string, expirySecs: number, options?: CallOptions",
+        ts_return_type = "Promise<PaymentMetadata>"
+    )]
+    pub fn get_variable_amount_jit_invoice_with_scid<'e>(
+        &self,
+        env: &'e Env,
+        scid: Unknown,
+        description: Unknown,
+        expiry_secs: Unknown,
+        options: Unknown,
+        cancel: Option<&CancelToken>,
+    ) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let route = self.route_through(&scid)?;
+            let request = mint_request(None, &description, &expiry_secs)?;
+            args::call(env, &options, cancel)?;
+            self.mint(env, &request, &route)
+        })
+    }
+
+    /// The route to mint with: read or learnt from the LSP. Put it into the environment, and mint without I/O from then on.
+    #[napi(ts_args_type = "options?: CallOptions", ts_return_type = "Promise<JitRoute>")]
+    pub fn get_jit_route<'e>(
+        &self,
+        env: &'e Env,
+        options: Unknown,
+        cancel: Option<&CancelToken>,
+    ) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let call = args::call(env, &options, cancel)?;
+            promise::<lsp::JitRoute, JitRoute>(env, &self.handle, |reply| self.node().jit_route(call, reply))
+        })
+    }
+
+    /// The oldest event that is unacked and not out with another handle of this wallet in this process, waiting up to
+    /// `timeoutMs` milliseconds (default 0) for one; then `null`.
+    #[napi(
+        ts_args_type = "timeoutMs?: number, options?: CallOptions",
+        ts_return_type = "Promise<PaymentEvent | null>"
+    )]
+    pub fn next_event<'e>(
+        &self,
+        env: &'e Env,
+        timeout_ms: Unknown,
+        options: Unknown,
+        cancel: Option<&CancelToken>,
+    ) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let wait = args::millis_or("timeoutMs", &timeout_ms, Duration::ZERO)?;
+            let call = args::call(env, &options, cancel)?;
+            mapped(env, &self.handle, event, |reply| self.node().next_event(wait, call, reply))
+        })
+    }
+
+    /// Resolves after the commit that removes the event: it is never delivered again.
+    #[napi(ts_args_type = "eventId: string, options?: CallOptions", ts_return_type = "Promise<void>")]
+    pub fn ack_event<'e>(
+        &self,
+        env: &'e Env,
+        event_id: Unknown,
+        options: Unknown,
+        cancel: Option<&CancelToken>,
+    ) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let id = args::text("eventId", &event_id)?;
+            let call = args::call(env, &options, cancel)?;
+            promise::<(), ()>(env, &self.handle, |reply| self.node().ack_event(id, call, reply))
+        })
+    }
+
+    /// The first step of `receivePayment`.
+    /// @internal
+    #[napi]
+    pub fn receive_begin<'e>(
+        &self,
+        env: &'e Env,
+        options: Unknown,
+        cancel: Option<&CancelToken>,
+    ) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let (limits, call) = args::receive(env, &options, cancel)?;
+            promise::<(), ()>(env, &self.handle, |reply| self.node().receive_begin(limits, call, reply))
+        })
+    }
+
+    /// The next payment of `receivePayment`, or `null` at its end.
+    /// @internal
+    #[napi]
+    pub fn receive_next<'e>(&self, env: &'e Env, cancel: Option<&CancelToken>) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let call = args::abortable(cancel)?;
+            mapped(env, &self.handle, event, |reply| self.node().receive_next(call, reply))
+        })
+    }
+
+    /// Run the node again before that: a claimed payment's preimage is not with the LSP yet. `null` when nothing waits.
+    #[napi(getter)]
+    pub fn wake_by(&self, env: &Env) -> napi::Result<Option<WakeBy>> {
+        entry(env, || Ok(self.node().wake_by().map(WakeBy::from)))
+    }
+
+    /// What the wallet owns, from the last commit; needs no lease.
+    #[napi(ts_args_type = "options?: CallOptions", ts_return_type = "Promise<Balance>")]
+    pub fn get_balance<'e>(
+        &self,
+        env: &'e Env,
+        options: Unknown,
+        cancel: Option<&CancelToken>,
+    ) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let call = args::call(env, &options, cancel)?;
+            promise::<_, Balance>(env, &self.handle, |reply| self.node().balance(call, reply))
+        })
+    }
+
+    /// The wallet's channels.
+    #[napi(ts_args_type = "options?: CallOptions", ts_return_type = "Promise<Array<NodeChannel>>")]
+    pub fn list_channels<'e>(
+        &self,
+        env: &'e Env,
+        options: Unknown,
+        cancel: Option<&CancelToken>,
+    ) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let call = args::call(env, &options, cancel)?;
+            let map = |all: Vec<_>| all.into_iter().map(NodeChannel::from).collect::<Vec<_>>();
+            mapped(env, &self.handle, map, |reply| self.node().list_channels(call, reply))
+        })
+    }
+}
+
+impl MdkNode {
+    fn node(&self) -> &Node {
+        self.handle.node()
+    }
+
+    /// With a known route the invoice itself: the wrapper's promise is then resolved at once, without a threadsafe function.
+    fn invoice<'e>(
+        &self,
+        env: &'e Env,
+        request: MintRequest,
+        options: &Unknown<'_>,
+        cancel: Option<&CancelToken>,
+    ) -> Result<Object<'e>> {
+        let call = args::call(env, options, cancel)?;
+        match self.node().known_route() {
+            Some(route) => self.mint(env, &request, &route),
+            None => promise::<_, PaymentMetadata>(env, &self.handle, |reply| self.node().get_invoice(request, call, reply)),
+        }
+    }
+
+    fn mint<'e>(&self, env: &'e Env, request: &MintRequest, route: &lsp::JitRoute) -> Result<Object<'e>> {
+        match self.node().state() {
+            State::Destroyed => return Err(Error::destroyed()),
+            State::Fenced => return Err(Error::fenced()),
+            State::Idle | State::Starting | State::Running | State::Stopping => {}
+        }
+        let metadata = PaymentMetadata::from(self.node().mint(request, route)?);
+        object(env, metadata).map_err(errors::from_napi)
+    }
+
+    fn route_through(&self, scid: &Unknown<'_>) -> Result<lsp::JitRoute> {
+        let text = args::text("scid", scid)?;
+        let scid = scid::parse(&text).map_err(|fault| Error::argument("scid", format!("scid is {text:?}; {fault}")))?;
+        let known = self.node().known_route().map(|route| route.cltv_expiry_delta);
+        Ok(lsp::JitRoute { scid, cltv_expiry_delta: known.unwrap_or(DEFAULT_CLTV_EXPIRY_DELTA) })
+    }
+}
+
+fn mint_request(amount_msat: Option<u64>, description: &Unknown<'_>, expiry_secs: &Unknown<'_>) -> Result<MintRequest> {
+    Ok(MintRequest {
+        amount_msat,
+        description: args::text("description", description)?,
+        expiry_secs: args::integer32("expirySecs", expiry_secs)?,
+    })
+}
+
+fn event(event: Option<mayfly_core::events::PaymentEvent>) -> Option<PaymentEvent> {
+    event.map(PaymentEvent::from)
+}
+
+fn object<'e>(env: &'e Env, value: impl ToNapiValue) -> napi::Result<Object<'e>> {
+    // SAFETY: a live environment on its own thread; what a shape converts to is an object.
+    let raw = unsafe { ToNapiValue::to_napi_value(env.raw(), value)? };
+    Ok(Object::from_raw(env.raw(), raw))
+}

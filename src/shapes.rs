@@ -1,0 +1,199 @@
+//! The plain objects that JavaScript gets, in the order of `index.d.ts`, and how they come from core's.
+//!
+//! Amounts and times are JavaScript numbers: all bitcoin in millisatoshi is more than 2^53, but no single payment or wallet
+//! comes near it.
+
+use mayfly_core::events::{self, EventType};
+use mayfly_core::invoice::Invoice;
+use mayfly_core::lsp::{self, scid};
+use mayfly_core::node;
+use napi_derive::napi;
+
+
+/// A minted invoice.
+#[napi(object, object_from_js = false)]
+pub struct PaymentMetadata {
+    /// The BOLT 11 invoice.
+    pub bolt11: String,
+    /// 64 hex characters.
+    pub payment_hash: String,
+    /// When it expires, in milliseconds since 1970.
+    pub expires_at: f64,
+    /// The LSP's short channel id that it is paid through, `<block>x<transaction>x<output>`.
+    pub scid: String,
+    /// In millisatoshi; absent when the payer chooses.
+    pub amount_msat: Option<f64>,
+}
+
+impl From<Invoice> for PaymentMetadata {
+    fn from(invoice: Invoice) -> Self {
+        PaymentMetadata {
+            bolt11: invoice.bolt11,
+            payment_hash: invoice.payment_hash,
+            expires_at: invoice.expires_at_ms as f64,
+            scid: scid::format(invoice.scid),
+            amount_msat: invoice.amount_msat.map(|msat| msat as f64),
+        }
+    }
+}
+
+/// Enough to mint without I/O. Put it into the environment once; it is the `jitRoute` option.
+#[napi(object, object_from_js = false)]
+pub struct JitRoute {
+    /// The LSP's short channel id for this wallet, `<block>x<transaction>x<output>`.
+    pub scid: String,
+    /// The LSP's CLTV delta in blocks.
+    pub cltv_expiry_delta: u32,
+}
+
+impl From<lsp::JitRoute> for JitRoute {
+    fn from(route: lsp::JitRoute) -> Self {
+        JitRoute { scid: scid::format(route.scid), cltv_expiry_delta: route.cltv_expiry_delta.into() }
+    }
+}
+
+/// What happened to a payment. Given at least once, never lost; a repeat has the same `id`.
+#[napi(object, object_from_js = false)]
+pub struct PaymentEvent {
+    /// For `ackEvent`; stable across redeliveries, ordered as the events happened.
+    pub id: String,
+    /// `Received`: claimed and committed, the money is ours. `SkimRefused`: the LSP wanted to keep more than the limit, and
+    /// the payment was refused.
+    #[napi(ts_type = "'Received' | 'SkimRefused'")]
+    pub event_type: &'static str,
+    /// 64 hex characters.
+    pub payment_hash: String,
+    /// LDK's id of this set of HTLCs, 64 hex characters.
+    pub payment_id: Option<String>,
+    /// What arrived, net of the skim, in millisatoshi.
+    pub amount_msat: Option<f64>,
+    /// What the LSP kept, in millisatoshi.
+    pub skimmed_msat: Option<f64>,
+    /// Why it was refused.
+    pub reason: Option<String>,
+    /// When it happened, in milliseconds since 1970.
+    pub timestamp_ms: f64,
+    /// Run the node again before this block height: the LSP does not have the preimage yet.
+    pub wake_by: Option<u32>,
+}
+
+impl From<events::PaymentEvent> for PaymentEvent {
+    fn from(event: events::PaymentEvent) -> Self {
+        PaymentEvent {
+            id: event.id,
+            event_type: match event.event_type {
+                EventType::Received => "Received",
+                EventType::SkimRefused => "SkimRefused",
+            },
+            payment_hash: event.payment_hash,
+            payment_id: event.payment_id,
+            amount_msat: Some(event.amount_msat as f64),
+            skimmed_msat: Some(event.skimmed_msat as f64),
+            reason: event.reason,
+            timestamp_ms: event.timestamp_ms as f64,
+            wake_by: event.wake_by,
+        }
+    }
+}
+
+/// When the wallet must run again.
+#[napi(object, object_from_js = false)]
+pub struct WakeBy {
+    /// Before this block height.
+    pub height: u32,
+    /// When that block is expected, in milliseconds since 1970.
+    pub estimated_at: f64,
+}
+
+impl From<node::WakeBy> for WakeBy {
+    fn from(wake: node::WakeBy) -> Self {
+        WakeBy { height: wake.height, estimated_at: wake.estimated_at_ms as f64 }
+    }
+}
+
+/// What the wallet owns, as of the last commit.
+#[napi(object, object_from_js = false)]
+pub struct Balance {
+    /// In channels, in millisatoshi.
+    pub lightning_msat: f64,
+    /// What of it can be sent now, in millisatoshi.
+    pub spendable_msat: f64,
+    /// On chain, in satoshi.
+    pub onchain_sats: f64,
+    /// Coming back from closed channels, in satoshi.
+    pub pending_close_sats: f64,
+}
+
+impl From<node::Balance> for Balance {
+    fn from(balance: node::Balance) -> Self {
+        Balance {
+            lightning_msat: balance.lightning_msat as f64,
+            spendable_msat: balance.spendable_msat as f64,
+            onchain_sats: balance.onchain_sats as f64,
+            pending_close_sats: balance.pending_close_sats as f64,
+        }
+    }
+}
+
+/// A channel.
+#[napi(object, object_from_js = false)]
+pub struct NodeChannel {
+    /// 64 hex characters.
+    pub channel_id: String,
+    /// The other side, 66 hex characters.
+    pub counterparty_node_id: String,
+    /// The funding transaction's id, once it is known.
+    pub funding_txid: Option<String>,
+    /// The funding transaction's output.
+    pub funding_vout: Option<u32>,
+    /// `<block>x<transaction>x<output>`, once it is confirmed.
+    pub short_channel_id: Option<String>,
+    /// Both sides together, in satoshi.
+    pub capacity_sats: f64,
+    /// What can be received, in millisatoshi.
+    pub inbound_msat: f64,
+    /// What can be sent, in millisatoshi.
+    pub outbound_msat: f64,
+    /// Both sides have said that it is open.
+    pub is_ready: bool,
+    /// It is ready and the peer is connected.
+    pub is_usable: bool,
+    /// Of the funding transaction.
+    pub confirmations: Option<u32>,
+    /// Payments under way.
+    pub pending_htlcs: u32,
+}
+
+impl From<node::ChannelSummary> for NodeChannel {
+    fn from(channel: node::ChannelSummary) -> Self {
+        NodeChannel {
+            channel_id: channel.channel_id,
+            counterparty_node_id: channel.counterparty_node_id,
+            funding_txid: channel.funding_txid,
+            funding_vout: channel.funding_vout.map(u32::from),
+            short_channel_id: channel.short_channel_id,
+            capacity_sats: channel.capacity_sats as f64,
+            inbound_msat: channel.inbound_msat as f64,
+            outbound_msat: channel.outbound_msat as f64,
+            is_ready: channel.is_ready,
+            is_usable: channel.is_usable,
+            confirmations: channel.confirmations,
+            pending_htlcs: channel.pending_htlcs,
+        }
+    }
+}
+
+/// What the last `destroy()` did.
+#[napi(object, object_from_js = false)]
+pub struct DestroyReport {
+    /// How long it took, in milliseconds.
+    pub duration_ms: f64,
+    /// What could not be done within `destroyTimeoutMs`; empty when all was.
+    pub unfinished: Vec<String>,
+}
+
+impl From<node::DestroyReport> for DestroyReport {
+    fn from(report: node::DestroyReport) -> Self {
+        DestroyReport { duration_ms: report.duration_us as f64 / 1_000.0, unfinished: report.unfinished }
+    }
+}

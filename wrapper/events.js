@@ -1,0 +1,54 @@
+'use strict'
+// `for await (const event of node.events())`: an event is acked when the next one is asked for, so one whose handling threw
+// (or broke out of the loop) is delivered again.
+
+const { CancelToken } = require('./native.js')
+const { fromNative } = require('./errors.js')
+const { follow } = require('./signal.js')
+
+/** One native wait; the iterator waits again. Long enough to cost nothing, short of a timer that never ends. */
+const WAIT_MS = 60_000
+
+function events(node, signal) {
+  const token = new CancelToken()
+  let closed = false
+
+  async function* run() {
+    const unfollow = follow(signal, token)
+    try {
+      for (;;) {
+        const event = await node.nextEvent(WAIT_MS, undefined, token)
+        if (event === null) continue
+        yield event
+        await node.ackEvent(event.id)
+      }
+    } catch (error) {
+      if (!closed) throw fromNative(error, signal)
+    } finally {
+      unfollow()
+    }
+  }
+
+  const inner = run()
+  const close = () => {
+    // Before the generator's own return, which would wait until the pending event comes.
+    closed = true
+    token.cancel()
+  }
+  return {
+    next: () => inner.next(),
+    return(value) {
+      close()
+      return inner.return(value)
+    },
+    throw(error) {
+      close()
+      return inner.throw(error)
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  }
+}
+
+module.exports = { events }
