@@ -5,7 +5,6 @@
 
 use super::boot::{boot, claim_rows};
 use super::command::Command;
-use super::mailbox::Mailbox;
 use super::row::NodeRow;
 use super::serve::{serve, unknown_event, End};
 use super::session::{guarded, Session};
