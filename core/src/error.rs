@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// The result of everything in this crate that can fail.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What the caller does next. The names are API: `code()` is what JavaScript compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

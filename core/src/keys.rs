@@ -1,1 +1,189 @@
-//! Mnemonic → seed → KeysManager, exactly as ldk-node derives them.
+//! Mnemonic → seed → KeysManager, exactly as ldk-node derives them, so that an existing wallet keeps its node id.
+//!
+//! The derivation: BIP 39 seed (no passphrase) → BIP 32 master → its private key's 32 bytes → LDK's `KeysManager`, which
+//! takes them as the seed of a *second* BIP 32 master. The network does not take part: a mnemonic has one node id on all of them.
+//!
+//! What must hold: the seed is derived once per node (PBKDF2 costs milliseconds), wiped when dropped, and no `Debug` shows it;
+//! every start has its own `KeysManager`, because two with the same starting time would draw the same "random" bytes.
+
+use crate::config::{network, Mnemonic};
+use crate::error::{Code, Error, Result};
+use crate::store::WalletId;
+use crate::{clock, entropy};
+use bitcoin::bip32::Xpriv;
+use bitcoin::hashes::{hmac, sha256, Hash, HashEngine, Hmac};
+use bitcoin::secp256k1::ecdsa::RecoverableSignature;
+use bitcoin::secp256k1::PublicKey;
+use bitcoin::Network;
+use lightning::ln::inbound_payment::ExpandedKey;
+use lightning::sign::{KeysManager, NodeSigner, Recipient};
+use lightning_invoice::RawBolt11Invoice;
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use zeroize::{Zeroize, Zeroizing};
+
+/// A new mnemonic of 12 or 24 words, from the operating system's randomness. `INVALID_ARGUMENT` for another count.
+pub fn generate_mnemonic(words: u64) -> Result<String> {
+    let entropy: Zeroizing<Vec<u8>> = Zeroizing::new(match words {
+        12 => entropy::random::<16>().to_vec(),
+        24 => entropy::random::<32>().to_vec(),
+        other => {
+            return Err(Error::argument(
+                "words",
+                format!("words is {other}; it must be 12 or 24"),
+            ))
+        }
+    });
+    let mnemonic = bip39::Mnemonic::from_entropy(&entropy).map_err(|_| internal("entropy of a wrong length"))?;
+    Ok(mnemonic.to_string())
+}
+
+/// The node id of a mnemonic, 66 hexadecimal characters. `INVALID_ARGUMENT` for `mnemonic` or `network`.
+pub fn derive_node_id(mnemonic: &str, network: &str) -> Result<String> {
+    let mnemonic = Mnemonic::parse(mnemonic).map_err(|what| Error::argument("mnemonic", what))?;
+    let network = network::parse(network).map_err(|what| Error::argument("network", what))?;
+    Ok(Keys::derive(&mnemonic, network)?.node_id().to_string())
+}
+
+/// The 32 bytes from which LDK derives everything. Wiped on drop.
+pub struct Seed([u8; 32]);
+
+impl Seed {
+    /// Costs about 2.5 ms (PBKDF2): once per node, never per invoice.
+    pub fn derive(mnemonic: &Mnemonic, network: Network) -> Result<Seed> {
+        let seed = Zeroizing::new(mnemonic.0.to_seed_normalized(""));
+        let mut master =
+            Xpriv::new_master(network, seed.as_ref()).map_err(|_| internal("a seed without a master key"))?;
+        let secret = Seed(master.private_key.secret_bytes());
+        master.private_key.non_secure_erase();
+        Ok(secret)
+    }
+
+    /// A key for one purpose, which tells nothing about the seed or about another purpose's key.
+    fn key_for(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(keyed_hash(&self.0, &[purpose.as_bytes()]))
+    }
+}
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seed(hidden)")
+    }
+}
+
+/// What a node signs and derives with. Built once per node and shared.
+pub struct Keys {
+    seed: Seed,
+    /// For invoices and the node id; running nodes get their own from `manager`.
+    signer: KeysManager,
+    expanded_key: ExpandedKey,
+    node_id: PublicKey,
+}
+
+impl Keys {
+    /// The keys of a mnemonic; costs what `Seed::derive` costs, and half a millisecond.
+    pub fn derive(mnemonic: &Mnemonic, network: Network) -> Result<Keys> {
+        Keys::new(Seed::derive(mnemonic, network)?)
+    }
+
+    /// The keys of a seed; about half a millisecond.
+    pub fn new(seed: Seed) -> Result<Keys> {
+        let signer = fresh_manager(&seed);
+        let node_id = signer
+            .get_node_id(Recipient::Node)
+            .map_err(|()| internal("a signer without a node id"))?;
+        Ok(Keys {
+            expanded_key: signer.get_expanded_key(),
+            signer,
+            node_id,
+            seed,
+        })
+    }
+
+    /// A fresh manager for one start of the node.
+    pub fn manager(&self) -> Arc<KeysManager> {
+        Arc::new(fresh_manager(&self.seed))
+    }
+
+    /// The keys behind payment hashes and secrets. Its own `Debug` shows them: never log it.
+    pub fn expanded_key(&self) -> &ExpandedKey {
+        &self.expanded_key
+    }
+
+    /// Who we are on the network.
+    pub fn node_id(&self) -> PublicKey {
+        self.node_id
+    }
+
+    /// The wallet's name in stores: equal for every process with this mnemonic and network, and telling neither.
+    pub fn wallet_id(&self, network: Network) -> WalletId {
+        // A wallet is found under this for ever: no byte of it may change.
+        let key = self.seed.key_for("mayfly wallet id key");
+        let parts = [
+            b"mayfly wallet id".as_slice(),
+            network::name(network).as_bytes(),
+            &self.node_id.serialize(),
+        ];
+        WalletId(keyed_hash(&key, &parts))
+    }
+
+    /// Signs with the node's key.
+    pub(crate) fn sign_invoice(&self, invoice: &RawBolt11Invoice) -> Result<RecoverableSignature> {
+        self.signer
+            .sign_invoice(invoice, Recipient::Node)
+            .map_err(|()| internal("a signer that refuses invoices"))
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys")
+            .field("node_id", &self.node_id)
+            .finish_non_exhaustive()
+    }
+}
+
+fn fresh_manager(seed: &Seed) -> KeysManager {
+    let (secs, nanos) = unique_start();
+    // v2 remote key derivation: what a counterparty's force-close pays us is found from the seed alone.
+    KeysManager::new(&seed.0, secs, nanos, true)
+}
+
+/// LDK's "starting time" need not be a time, only unlike every other start of the seed: it is hashed into the bytes that
+/// LDK draws. The clock and 64 random bits keep processes and machines apart, thawed clones of one process included; the
+/// counter keeps apart what this process starts, whatever clock and randomness say.
+fn unique_start() -> (u64, u32) {
+    static STARTS: AtomicU32 = AtomicU32::new(0);
+    let clock = u64::try_from(clock::now().as_nanos()).unwrap_or(u64::MAX);
+    (
+        clock ^ u64::from_ne_bytes(entropy::random()),
+        STARTS.fetch_add(1, Ordering::Relaxed),
+    )
+}
+
+/// HMAC-SHA256 over the parts, each with its length before it, so that no two lists of parts hash alike.
+fn keyed_hash(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    let mut engine = hmac::HmacEngine::<sha256::Hash>::new(key);
+    for part in parts {
+        engine.input(&(part.len() as u64).to_be_bytes());
+        engine.input(part);
+    }
+    Hmac::from_engine(engine).to_byte_array()
+}
+
+/// What can't happen with any mnemonic that anyone will ever draw.
+fn internal(what: &str) -> Error {
+    Error::new(Code::Internal, format!("deriving the keys failed: {what}"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+#[path = "keys_tests.rs"]
+mod tests;

@@ -2,6 +2,7 @@
 //!
 //! The way through is in `docs/architecture.md`; each module's head says what problem it solves and what must hold.
 
+pub mod chain;
 pub mod checkpoint;
 pub mod clock;
 pub mod config;
@@ -10,6 +11,7 @@ pub mod error;
 pub mod events;
 pub mod invoice;
 pub mod keys;
+pub mod lock;
 pub mod ldk;
 pub mod log;
 pub mod lsp;

@@ -43,9 +43,10 @@ pub struct Engine {
     monitors: Arc<ChainMonitor>,
 }
 
-/// An engine with its wallet's state.
+/// An engine with its wallet's state. Clones are the same engine.
+#[derive(Clone)]
 pub struct Loaded {
-    engine: Engine,
+    engine: Arc<Engine>,
     manager: Arc<ChannelManager>,
 }
 
@@ -124,7 +125,7 @@ impl Engine {
         }
         let manager = Arc::new(manager);
         self.messages.attach(Arc::clone(&manager), Arc::clone(&self.monitors));
-        Ok(Loaded { engine: self, manager })
+        Ok(Loaded { engine: Arc::new(self), manager })
     }
 
     fn routers(&self) -> (Arc<Router>, Arc<MessageRouter>) {

@@ -158,6 +158,8 @@ impl SocketDescriptor for PeerSocket {
 
     fn disconnect_socket(&mut self) {
         self.inner.closed.store(true, Ordering::Relaxed);
+        // At once, not when the driving task runs next: the LSP must not believe in this connection any longer.
+        let _ = socket2::SockRef::from(&self.inner.stream).shutdown(Shutdown::Both);
         self.inner.changed.notify_one();
     }
 }

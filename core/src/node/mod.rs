@@ -1,164 +1,169 @@
 //! A node's life, as the addon drives it.
+//!
+//! [`Node`] is the handle: it validates nothing (its config is valid) and opens nothing. Minting with a known route happens on
+//! the caller's thread, without I/O. Everything else goes to the node's worker thread (`worker.rs`), which exists only while
+//! there is something to do, and which `destroy()` joins.
+
+mod boot;
+mod command;
+mod ldk_events;
+mod link;
+mod mailbox;
+mod receive;
+mod row;
+mod serve;
+mod session;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod view;
+mod waiting;
+mod worker;
+
+pub use command::{Call, CancelToken, ReceiveLimits};
+pub use shared::{DestroyReport, State};
+pub use view::{Balance, ChannelSummary, WakeBy};
 
 use crate::config::Config;
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::events::PaymentEvent;
 use crate::invoice::{Invoice, MintRequest};
 use crate::lsp::JitRoute;
 use crate::reply::Reply;
 use bitcoin::secp256k1::PublicKey;
+use command::{Command, Pending};
+use shared::Shared;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where a node is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    Idle,
-    Starting,
-    Running,
-    Stopping,
-    Fenced,
-    Destroyed,
-}
-
-/// A caller's way to end a wait: cloned into the call, cancelled from any thread.
-#[derive(Clone, Default)]
-pub struct CancelToken(Arc<tokio::sync::Notify>);
-impl CancelToken {
-    /// Ends the call that carries this token with `ABORTED`.
-    pub fn cancel(&self) {
-        self.0.notify_one();
-    }
-}
-
-/// How long a call may take, and how it is aborted.
-#[derive(Clone, Default)]
-pub struct Call {
-    pub timeout: Option<Duration>,
-    pub cancel: Option<CancelToken>,
-}
-
-/// Run again before `height`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WakeBy {
-    pub height: u32,
-    pub estimated_at_ms: u64,
-}
-
-/// `getBalance()`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Balance {
-    pub lightning_msat: u64,
-    pub spendable_msat: u64,
-    pub onchain_sats: u64,
-    pub pending_close_sats: u64,
-}
-
-/// One entry of `listChannels()`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChannelSummary {
-    pub channel_id: String,
-    pub counterparty_node_id: String,
-    pub funding_txid: Option<String>,
-    pub funding_vout: Option<u16>,
-    pub short_channel_id: Option<String>,
-    pub capacity_sats: u64,
-    pub inbound_msat: u64,
-    pub outbound_msat: u64,
-    pub is_ready: bool,
-    pub is_usable: bool,
-    pub confirmations: Option<u32>,
-    pub pending_htlcs: u32,
-}
-
-/// When `receivePayment` is over.
-#[derive(Debug, Clone, Copy)]
-pub struct ReceiveLimits {
-    pub min: Duration,
-    pub quiet: Duration,
-    pub deadline: Duration,
-}
-
-/// What `destroy()` could not finish.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DestroyReport {
-    pub duration_us: u64,
-    pub unfinished: Vec<String>,
-}
-
-/// A node. Cheap to clone; all clones are one node. Opened without I/O.
+/// A node. Clones are one node. Opened without I/O; the last clone that is dropped ends what still runs, without waiting.
 #[derive(Clone)]
-pub struct Node {
-    #[allow(dead_code)]
-    config: Arc<Config>,
+pub struct Node(Arc<Handle>);
+
+struct Handle {
+    shared: Arc<Shared>,
 }
 
-fn todo_err<T>() -> Result<T> {
-    Err(Error::new(Code::Internal, "not wired yet"))
-}
 impl Node {
+    /// A node of these options.
     pub fn new(config: Config) -> Self {
-        Node { config: Arc::new(config) }
+        Node(Arc::new(Handle { shared: Arc::new(Shared::new(config)) }))
     }
+
+    /// Where it is in its life.
     pub fn state(&self) -> State {
-        State::Idle
+        self.shared().state()
     }
+
+    /// The node id; derived at first use (about 3 ms).
     pub fn node_id(&self) -> Result<PublicKey> {
-        todo_err()
+        Ok(self.shared().live()?.keys()?.node_id())
     }
-    /// The route to mint with, if it is known without I/O (option, or learnt by this node).
+
+    /// The route to mint with, if it is known without I/O: from the options, or learnt by this node.
     pub fn known_route(&self) -> Option<JitRoute> {
-        None
+        self.shared().known_route()
     }
-    /// Pure computation with a known route (P1).
-    pub fn mint(&self, _req: &MintRequest, _route: &JitRoute) -> Result<Invoice> {
-        todo_err()
+
+    /// Mints through that route: pure computation (P1).
+    pub fn mint(&self, request: &MintRequest, route: &JitRoute) -> Result<Invoice> {
+        self.shared().live()?.mint(request, route)
     }
-    /// Mints; learns the route first if it is not known.
-    pub fn get_invoice(&self, _req: MintRequest, _call: Call, reply: Reply<Invoice>) {
-        reply.send(todo_err())
+
+    /// Mints; a route that is not known is learnt from the LSP first.
+    pub fn get_invoice(&self, request: MintRequest, call: Call, reply: Reply<Invoice>) {
+        match self.known_route() {
+            Some(route) => reply.send(self.mint(&request, &route)),
+            None => self.send(|pending| Command::Mint { request, pending }, call, reply),
+        }
     }
-    pub fn jit_route(&self, _call: Call, reply: Reply<JitRoute>) {
-        reply.send(todo_err())
+
+    /// The JIT route: known, read from the store, or learnt from the LSP.
+    pub fn jit_route(&self, call: Call, reply: Reply<JitRoute>) {
+        match (self.shared().live(), self.known_route()) {
+            (Err(error), _) => reply.send(Err(error)),
+            (Ok(_), Some(route)) => reply.send(Ok(route)),
+            (Ok(_), None) => self.send(|pending| Command::Route { pending }, call, reply),
+        }
     }
-    pub fn start(&self, _call: Call, reply: Reply<()>) {
-        reply.send(todo_err())
+
+    /// Takes the lease, boots, connects.
+    pub fn start(&self, call: Call, reply: Reply<()>) {
+        self.send(|pending| Command::Start { receiving: false, pending }, call, reply);
     }
-    pub fn start_receiving(&self, _call: Call, reply: Reply<()>) {
-        reply.send(todo_err())
+
+    /// `start`, and channels are usable.
+    pub fn start_receiving(&self, call: Call, reply: Reply<()>) {
+        self.send(|pending| Command::Start { receiving: true, pending }, call, reply);
     }
-    pub fn stop(&self, _call: Call, reply: Reply<()>) {
-        reply.send(todo_err())
+
+    /// Waits for fulfilment, commits, says goodbye to the LSP, gives the lease back.
+    pub fn stop(&self, call: Call, reply: Reply<()>) {
+        self.shared().set_wanted(false);
+        self.send(|pending| Command::Stop { pending }, call, reply);
     }
+
     /// The oldest unacked event, waiting up to `wait` for one.
-    pub fn next_event(&self, _wait: Duration, _call: Call, reply: Reply<Option<PaymentEvent>>) {
-        reply.send(todo_err())
+    pub fn next_event(&self, wait: Duration, call: Call, reply: Reply<Option<PaymentEvent>>) {
+        self.send(|pending| Command::NextEvent { wait, pending }, call, reply);
     }
-    pub fn ack_event(&self, _id: String, _call: Call, reply: Reply<()>) {
-        reply.send(todo_err())
+
+    /// Resolves after the commit that removes the event.
+    pub fn ack_event(&self, id: String, call: Call, reply: Reply<()>) {
+        self.send(|pending| Command::Ack { id, pending }, call, reply);
     }
-    /// Begins a `receivePayment`: limits count from here.
-    pub fn receive_begin(&self, _limits: ReceiveLimits, _call: Call, reply: Reply<()>) {
-        reply.send(todo_err())
+
+    /// Begins a `receivePayment` (and starts the node): its limits count from here.
+    pub fn receive_begin(&self, limits: ReceiveLimits, call: Call, reply: Reply<()>) {
+        self.send(|pending| Command::ReceiveBegin { limits, pending }, call, reply);
     }
-    /// The next `Received` event, or `None` at protocol quiescence (or the deadline).
-    pub fn receive_next(&self, _call: Call, reply: Reply<Option<PaymentEvent>>) {
-        reply.send(todo_err())
+
+    /// The oldest unacked `Received`, or `None` at protocol quiescence (the LSP has been left by then) or at the deadline.
+    pub fn receive_next(&self, call: Call, reply: Reply<Option<PaymentEvent>>) {
+        self.send(|pending| Command::ReceiveNext { pending }, call, reply);
     }
+
+    /// When the wallet must run again, as far as this object knows.
     pub fn wake_by(&self) -> Option<WakeBy> {
-        None
+        self.shared().wake_by()
     }
-    pub fn balance(&self, _call: Call, reply: Reply<Balance>) {
-        reply.send(todo_err())
+
+    /// The balance as of the last commit, or of now while running.
+    pub fn balance(&self, call: Call, reply: Reply<Balance>) {
+        self.send(|pending| Command::Balance { pending }, call, reply);
     }
-    pub fn list_channels(&self, _call: Call, reply: Reply<Vec<ChannelSummary>>) {
-        reply.send(todo_err())
+
+    /// The channels as of the last commit, or of now while running.
+    pub fn list_channels(&self, call: Call, reply: Reply<Vec<ChannelSummary>>) {
+        self.send(|pending| Command::Channels { pending }, call, reply);
     }
-    /// Synchronous, idempotent, from any state; bounded by `destroyTimeoutMs`.
+
+    /// Ends everything, from any state, and joins the thread; bounded by `destroyTimeoutMs`. Idempotent.
     pub fn destroy(&self) -> DestroyReport {
-        DestroyReport::default()
+        self.shared().destroy()
     }
+
+    /// What the last destroy could not finish.
     pub fn last_destroy(&self) -> Option<DestroyReport> {
-        None
+        self.shared().last_destroy()
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
+    fn send<T: Send + 'static>(&self, command: impl FnOnce(Pending<T>) -> Command, call: Call, reply: Reply<T>) {
+        let shared = self.shared();
+        match shared.live() {
+            Ok(_) => shared.mailbox.send(command(Pending::new(reply, call)), || worker::spawn(Arc::clone(shared))),
+            Err(error) => reply.send(Err(error)),
+        }
+    }
+}
+
+impl Drop for Handle {
+    /// A forgotten node ends itself. Signals only: this may run in a garbage collector's finalizer, which must not wait.
+    fn drop(&mut self) {
+        self.shared.signal_destroy();
     }
 }

@@ -9,6 +9,13 @@
 //!   was applied: an ambiguous commit is resolved by re-sending the same bytes, never by guessing.
 //! * **No wait.** `claim_and_load` is one attempt; waiting for a held wallet is `claim::claim_within`, which can be dropped.
 
+pub mod claim;
+#[doc(hidden)]
+pub mod conformance;
+pub mod file;
+pub mod memory;
+
+use crate::config::StoreUrl;
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -130,7 +137,8 @@ impl Batch {
 pub enum Outcome {
     /// Durable: the wallet is at this sequence number.
     Committed(Seq),
-    /// A newer epoch exists; nothing was written; the holder is over.
+    /// The wallet is not at this position, and it was not this nonce that moved it: a newer epoch exists, the lease was
+    /// released, or the holder lost count. This call wrote nothing; the holder is over.
     Fenced,
     /// It may or may not be written. Send the same bytes again.
     Unknown(Error),
@@ -161,4 +169,12 @@ pub trait Store {
 
     /// The rows whose keys start with one of the prefixes, from the last commit of whoever holds the wallet. Needs no lease.
     fn read<'a>(&'a mut self, prefixes: &'a [&'a str]) -> StoreFuture<'a, Result<Rows>>;
+}
+
+/// The store of a wallet at that address. Does no I/O.
+pub fn open(url: &StoreUrl, wallet: WalletId) -> Box<dyn Store> {
+    match url {
+        StoreUrl::Memory => Box::new(memory::MemoryStore::open(wallet)),
+        StoreUrl::File(directory) => Box::new(file::FileStore::open(directory, wallet)),
+    }
 }

@@ -1,4 +1,13 @@
-//! What JavaScript is told about payments: the outbox's rows.
+//! What JavaScript is told about payments.
+//!
+//! An event is written into the outbox in the same transaction as the state that it tells of, is handed out only after that
+//! commit, and is deleted by the commit that its `ackEvent` waits for: at least once, never lost, a repeat has the same id.
+
+mod outbox;
+#[cfg(test)]
+mod tests;
+
+pub use outbox::Outbox;
 
 use serde::{Deserialize, Serialize};
 

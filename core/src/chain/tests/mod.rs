@@ -1,0 +1,9 @@
+//! Against a server that answers well and badly.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod blocks;
+mod esplora;
+mod fees;
+mod http;
+mod server;
+mod sync;

@@ -1,0 +1,99 @@
+//! Events that are committed and not acked, and the changes to them that the next commit carries.
+
+use super::PaymentEvent;
+use crate::checkpoint::rows::OUTBOX_PREFIX;
+use crate::error::{Code, Error, Result};
+use crate::store::{Batch, Rows};
+use std::collections::BTreeMap;
+
+/// The outbox of one wallet, in the order in which its events happened.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Committed: may be handed out.
+    committed: BTreeMap<u64, PaymentEvent>,
+    /// Wait for the next commit.
+    pending: BTreeMap<u64, PaymentEvent>,
+    /// Acked: deleted by the next commit.
+    acked: Vec<u64>,
+    next: u64,
+}
+
+impl Outbox {
+    /// Reads the rows of a claim. `next` is the number of the next event, from the node's row.
+    pub fn load(rows: &Rows, next: u64) -> Result<Self> {
+        let mut outbox = Outbox { next, ..Outbox::default() };
+        for (key, bytes) in rows.range(OUTBOX_PREFIX.to_owned()..) {
+            let Some(number) = key.strip_prefix(OUTBOX_PREFIX) else { break };
+            let number = u64::from_str_radix(number, 16).map_err(|_| unreadable(key))?;
+            let event = serde_json::from_slice(bytes).map_err(|_| unreadable(key))?;
+            outbox.committed.insert(number, event);
+            outbox.next = outbox.next.max(number.saturating_add(1));
+        }
+        Ok(outbox)
+    }
+
+    /// An event that the next commit makes durable.
+    pub fn push(&mut self, event: PaymentEvent) {
+        self.pending.insert(self.next, event);
+        self.next += 1;
+    }
+
+    /// Whether an event of that id waits or is out.
+    pub fn contains(&self, id: &str) -> bool {
+        self.committed.values().chain(self.pending.values()).any(|event| event.id == id)
+    }
+
+    /// Takes a committed event out of sight; the next commit deletes it. False: no such event (acked before, or never there).
+    pub fn ack(&mut self, id: &str) -> bool {
+        let found = self.committed.iter().find(|(_, event)| event.id == id).map(|(number, _)| *number);
+        let Some(number) = found else { return false };
+        self.committed.remove(&number);
+        self.acked.push(number);
+        true
+    }
+
+    /// Whether a commit is needed for the outbox's sake.
+    pub fn wants_commit(&self) -> bool {
+        !self.pending.is_empty() || !self.acked.is_empty()
+    }
+
+    /// The number of the next event, for the node's row.
+    pub fn next_number(&self) -> u64 {
+        self.next
+    }
+
+    /// Writes the changes into a batch.
+    pub fn stage(&self, batch: &mut Batch) -> Result<()> {
+        for (number, event) in &self.pending {
+            let bytes = serde_json::to_vec(event)
+                .map_err(|error| Error::new(Code::Internal, format!("an event does not serialise: {error}")))?;
+            batch.put(key(*number), bytes);
+        }
+        for number in &self.acked {
+            batch.delete(key(*number));
+        }
+        Ok(())
+    }
+
+    /// The staged changes are durable: new events may be handed out.
+    pub fn committed(&mut self) {
+        self.committed.append(&mut self.pending);
+        self.acked.clear();
+    }
+
+    /// Committed events, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &PaymentEvent> {
+        self.committed.values()
+    }
+}
+
+fn key(number: u64) -> String {
+    format!("{OUTBOX_PREFIX}{number:016x}")
+}
+
+fn unreadable(key: &str) -> Error {
+    Error::new(
+        Code::StateCorrupt,
+        format!("row {key} of the store does not load; nothing was sent or changed; restore the store from where it was written as a whole"),
+    )
+}

@@ -1,0 +1,59 @@
+use super::{EventType, Outbox, PaymentEvent};
+use crate::store::{Batch, Rows};
+
+fn event(id: &str) -> PaymentEvent {
+    PaymentEvent {
+        id: id.to_owned(),
+        event_type: EventType::Received,
+        payment_hash: "00".repeat(32),
+        payment_id: None,
+        amount_msat: 1,
+        skimmed_msat: 0,
+        reason: None,
+        timestamp_ms: 0,
+        wake_by: None,
+    }
+}
+
+fn apply(rows: &mut Rows, outbox: &mut Outbox) {
+    let mut batch = Batch::default();
+    outbox.stage(&mut batch).unwrap();
+    for key in batch.deletes() {
+        rows.remove(key);
+    }
+    rows.extend(batch.puts().clone());
+    outbox.committed();
+}
+
+#[test]
+fn an_event_is_handed_out_only_after_the_commit_that_holds_it() {
+    let mut outbox = Outbox::default();
+    outbox.push(event("a"));
+    assert_eq!(outbox.iter().count(), 0);
+    assert!(outbox.wants_commit());
+    apply(&mut Rows::new(), &mut outbox);
+    assert_eq!(outbox.iter().count(), 1);
+    assert!(!outbox.wants_commit());
+}
+
+#[test]
+fn an_event_that_was_not_acked_comes_back_after_a_reload_in_order_and_with_its_id() {
+    let (mut outbox, mut rows) = (Outbox::default(), Rows::new());
+    for id in ["a", "b", "c"] {
+        outbox.push(event(id));
+    }
+    apply(&mut rows, &mut outbox);
+    assert!(outbox.ack("b"));
+    assert!(!outbox.ack("b"), "an ack counts once");
+    apply(&mut rows, &mut outbox);
+    let reloaded = Outbox::load(&rows, 0).unwrap();
+    let ids: Vec<_> = reloaded.iter().map(|e| e.id.clone()).collect();
+    assert_eq!(ids, ["a", "c"]);
+    assert_eq!(reloaded.next_number(), 3, "numbers never repeat while an event is kept");
+}
+
+#[test]
+fn an_event_row_that_does_not_parse_is_state_corrupt() {
+    let rows = Rows::from([("outbox/0000000000000000".to_owned(), b"{".to_vec())]);
+    assert_eq!(Outbox::load(&rows, 0).unwrap_err().code, crate::error::Code::StateCorrupt);
+}

@@ -1,0 +1,235 @@
+//! LSPS0: JSON-RPC over BOLT 8 message 37913, wrapped around LDK's `LiquidityManager`.
+//!
+//! The wrapper exists because of a trap in every LDK-based peer: a method, an error or an id that it does not know makes it
+//! answer "parse error" and ignore the sender until disconnect. So LSPS4 traffic never reaches the inner manager, and
+//! LSPS4 is never sent to an LSP that has not listed it (`lsps0.list_protocols` first).
+//!
+//! The inner manager is set when the wallet is loaded (`attach`), like the message gate's.
+
+use crate::checkpoint::{BroadcastGate, Loaded};
+use crate::entropy;
+use crate::error::{Code, Error, Result};
+use crate::ldk::ChannelManager;
+use bitcoin::secp256k1::PublicKey;
+use lightning::chain::Filter;
+use lightning::ln::msgs::{DecodeError, Init, LightningError};
+use lightning::ln::peer_handler::CustomMessageHandler;
+use lightning::ln::wire::CustomMessageReader;
+use lightning::sign::KeysManager;
+use lightning::types::features::{InitFeatures, NodeFeatures};
+use lightning::util::ser::LengthLimitedRead;
+use lightning_liquidity::events::LiquidityEvent;
+use lightning_liquidity::lsps0::event::LSPS0ClientEvent;
+use lightning_liquidity::lsps0::ser::RawLSPSMessage;
+use lightning_liquidity::utils::time::DefaultTimeProvider;
+use lightning_liquidity::{LiquidityClientConfig, LiquidityManagerSync};
+use serde_json::{json, Value};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio::sync::{oneshot, watch};
+
+type Liquidity = LiquidityManagerSync<
+    Arc<KeysManager>,
+    Arc<KeysManager>,
+    Arc<ChannelManager>,
+    Arc<dyn Filter + Send + Sync>,
+    Arc<super::NoLiquidityState>,
+    DefaultTimeProvider,
+    Arc<BroadcastGate>,
+>;
+
+/// The LSP's answer to a request, or why there is none.
+type Answer = oneshot::Sender<Result<Value>>;
+
+/// The custom message handler of the node's peer manager. Talks to one LSP only.
+pub struct LspTransport {
+    lsp: PublicKey,
+    liquidity: OnceLock<Liquidity>,
+    state: Mutex<State>,
+    connected: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct State {
+    outgoing: Vec<(PublicKey, RawLSPSMessage)>,
+    requests: HashMap<String, Answer>,
+    protocols: Vec<oneshot::Sender<Vec<u16>>>,
+}
+
+impl LspTransport {
+    /// A transport to that LSP, not yet able to use LDK's own protocols.
+    pub fn new(lsp: PublicKey) -> Self {
+        LspTransport {
+            lsp,
+            liquidity: OnceLock::new(),
+            state: Mutex::default(),
+            connected: watch::Sender::new(false),
+        }
+    }
+
+    /// Sets LDK's liquidity manager on top of the loaded wallet, once.
+    pub fn attach(&self, loaded: &Loaded) -> Result<()> {
+        let liquidity = Liquidity::new(
+            Arc::clone(loaded.keys()),
+            Arc::clone(loaded.keys()),
+            Arc::clone(loaded.manager()),
+            None,
+            None,
+            Arc::new(super::NoLiquidityState),
+            Arc::clone(loaded.broadcasts()),
+            None,
+            Some(LiquidityClientConfig {
+                lsps1_client_config: None,
+                lsps2_client_config: None,
+                lsps5_client_config: None,
+            }),
+        );
+        let liquidity =
+            liquidity.map_err(|error| Error::new(Code::Internal, format!("LDK's liquidity manager: {error}")))?;
+        let _ = self.liquidity.set(liquidity);
+        Ok(())
+    }
+
+    /// Whether the LSP is connected (`init` exchanged), and a way to wait for a change.
+    pub fn connected(&self) -> watch::Receiver<bool> {
+        self.connected.subscribe()
+    }
+
+    /// Asks for the LSP's protocols (1, 2, 4, 5). The caller lets the peer manager process events to send it.
+    pub fn list_protocols(&self) -> Result<oneshot::Receiver<Vec<u16>>> {
+        let liquidity = self.liquidity.get().ok_or_else(not_attached)?;
+        let (answer, receiver) = oneshot::channel();
+        self.lock().protocols.push(answer);
+        liquidity.lsps0_client_handler().list_protocols(&self.lsp);
+        Ok(receiver)
+    }
+
+    /// Queues an LSPS4 request. The caller lets the peer manager process events to send it.
+    pub fn request(&self, method: &str, params: &Value) -> oneshot::Receiver<Result<Value>> {
+        // 16 random bytes as 32 hex characters, a string: LDK's parser takes no numeric id.
+        let id: String = entropy::random::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let payload = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string();
+        let (answer, receiver) = oneshot::channel();
+        let mut state = self.lock();
+        state.requests.insert(id, answer);
+        state.outgoing.push((self.lsp, RawLSPSMessage { payload }));
+        receiver
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a message if it belongs to LSPS4. The inner manager must not see those.
+    fn take_lsps4(&self, payload: &str) -> bool {
+        let Ok(message) = serde_json::from_str::<Value>(payload) else { return false };
+        if let Some(method) = message.get("method").and_then(Value::as_str) {
+            // A client serves no LSPS4 method; answering an error would get an LDK peer to ignore us.
+            return method.starts_with("lsps4.");
+        }
+        match message.get("id") {
+            Some(Value::String(id)) => {
+                let Some(answer) = self.lock().requests.remove(id) else { return false };
+                let _ = answer.send(result_of(&message));
+                true
+            }
+            Some(Value::Null) => {
+                // "Parse error": the LSP ignores us until we reconnect, so nothing that is outstanding will be answered.
+                let rejection = result_of(&message);
+                for (_, answer) in self.lock().requests.drain() {
+                    let _ = answer.send(rejection.clone());
+                }
+                false
+            }
+            _ => false,
+        }
+    }
+
+    fn drain_liquidity_events(&self, liquidity: &Liquidity) {
+        for event in liquidity.get_and_clear_pending_events() {
+            if let LiquidityEvent::LSPS0Client(LSPS0ClientEvent::ListProtocolsResponse { protocols, .. }) = event {
+                for answer in self.lock().protocols.drain(..) {
+                    let _ = answer.send(protocols.clone());
+                }
+            }
+        }
+    }
+}
+
+fn not_attached() -> Error {
+    Error::new(Code::Internal, "the LSP transport was used before the wallet was loaded")
+}
+
+/// `result`, or the LSP's error as `LSP_REJECTED` with its code and text.
+fn result_of(message: &Value) -> Result<Value> {
+    if let Some(result) = message.get("result") {
+        return Ok(result.clone());
+    }
+    let error = message.get("error");
+    let code = error.and_then(|e| e.get("code")).and_then(Value::as_i64);
+    let text = error.and_then(|e| e.get("message")).and_then(Value::as_str).unwrap_or("no text");
+    let code = code.map_or_else(|| "without a code".to_owned(), |code| format!("with code {code}"));
+    let text: String = text.chars().take(200).collect();
+    Err(Error::new(Code::LspRejected, format!("the LSP refused the request {code}: {text}")))
+}
+
+impl CustomMessageReader for LspTransport {
+    type CustomMessage = RawLSPSMessage;
+
+    fn read<R: LengthLimitedRead>(&self, kind: u16, buffer: &mut R) -> Result<Option<RawLSPSMessage>, DecodeError> {
+        match self.liquidity.get() {
+            Some(liquidity) => liquidity.read(kind, buffer),
+            None => Ok(None),
+        }
+    }
+}
+
+impl CustomMessageHandler for LspTransport {
+    fn handle_custom_message(&self, message: RawLSPSMessage, sender: PublicKey) -> Result<(), LightningError> {
+        if sender != self.lsp || self.take_lsps4(&message.payload) {
+            return Ok(());
+        }
+        let Some(liquidity) = self.liquidity.get() else { return Ok(()) };
+        let result = liquidity.handle_custom_message(message, sender);
+        self.drain_liquidity_events(liquidity);
+        result
+    }
+
+    fn get_and_clear_pending_msg(&self) -> Vec<(PublicKey, RawLSPSMessage)> {
+        let mut messages = std::mem::take(&mut self.lock().outgoing);
+        if let Some(liquidity) = self.liquidity.get() {
+            messages.extend(liquidity.get_and_clear_pending_msg());
+        }
+        messages
+    }
+
+    fn peer_disconnected(&self, peer: PublicKey) {
+        if let Some(liquidity) = self.liquidity.get() {
+            liquidity.peer_disconnected(peer);
+        }
+        if peer == self.lsp {
+            // Dropping the senders tells those who wait that no answer comes.
+            *self.lock() = State::default();
+            self.connected.send_replace(false);
+        }
+    }
+
+    fn peer_connected(&self, peer: PublicKey, init: &Init, inbound: bool) -> Result<(), ()> {
+        if peer != self.lsp || inbound {
+            return Err(());
+        }
+        if let Some(liquidity) = self.liquidity.get() {
+            liquidity.peer_connected(peer, init, inbound)?;
+        }
+        self.connected.send_replace(true);
+        Ok(())
+    }
+
+    fn provided_node_features(&self) -> NodeFeatures {
+        self.liquidity.get().map_or_else(NodeFeatures::empty, CustomMessageHandler::provided_node_features)
+    }
+
+    fn provided_init_features(&self, peer: PublicKey) -> InitFeatures {
+        self.liquidity.get().map_or_else(InitFeatures::empty, |liquidity| liquidity.provided_init_features(peer))
+    }
+}

@@ -1,0 +1,216 @@
+//! From nothing to a connected node, in phases that can't run twice: prepare → gather → restore → connect.
+//!
+//! Gathering does everything at once that does not depend on the wallet's state: claim and load (one store round trip),
+//! Esplora's tip, and TCP with Noise's first act, which does not say who we are. Whoever talks to the LSP holds the lease:
+//! the third act, which does, waits for the state.
+
+use super::ldk_events::skim_acceptance;
+use super::link::{Dialled, Dialer, Peers};
+use super::receive::ReceiveProgress;
+use super::row::NodeRow;
+use super::session::{guarded, Session};
+use super::Shared;
+use crate::chain::esplora::{Esplora, Tip};
+use crate::chain::fees::Fees;
+use crate::chain::sync::{self, Watched};
+use crate::checkpoint::{rows, Committer, Engine, EngineParams, Loaded};
+use crate::clock;
+use crate::config::Config;
+use crate::entropy;
+use crate::error::Result;
+use crate::events::Outbox;
+use crate::ldk::PeerHandlers;
+use crate::log::LdkLog;
+use crate::lsp::transport::LspTransport;
+use crate::net::dns::Resolver;
+use crate::store::claim::claim_within;
+use crate::store::{self, Batch, Claimant, Snapshot, Store, WalletId};
+use lightning::chain::{BestBlock, Confirm};
+use lightning::ln::peer_handler::IgnoringMessageHandler;
+use lightning::util::config::UserConfig;
+use std::collections::HashSet;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// Everything that needs no I/O.
+struct Prepared {
+    shared: Arc<Shared>,
+    config: Arc<Config>,
+    wallet: WalletId,
+    engine: Engine,
+    fees: Arc<Fees>,
+    peers: Arc<Peers>,
+    lsp: Arc<LspTransport>,
+    dialer: Arc<Dialer>,
+    esplora: Arc<Esplora>,
+}
+
+/// The lease is ours, the rows are here.
+struct Gathered {
+    prepared: Prepared,
+    snapshot: Snapshot,
+    committer: Committer,
+    tip: Tip,
+    dialled: Option<Dialled>,
+}
+
+/// Claims, loads, syncs and connects. Dropping the future at any point leaves nothing behind.
+pub(super) async fn boot(shared: Arc<Shared>) -> Result<Session> {
+    let gathered = prepare(shared)?.gather().await?;
+    let (mut session, dialled) = gathered.restore().await?;
+    let link = session.dialer.connect(&session.peers, &session.lsp, dialled).await?;
+    session.link = Some(link);
+    Ok(session)
+}
+
+/// Who we are, for the next claimant.
+pub(super) fn claimant(config: &Config) -> Claimant {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+    Claimant { pid: std::process::id(), host, ttl: config.lease.ttl }
+}
+
+fn prepare(shared: Arc<Shared>) -> Result<Prepared> {
+    let config = Arc::clone(&shared.config);
+    let keys = shared.keys()?;
+    let wallet = keys.wallet_id(config.network);
+    let keys = keys.manager();
+    let fees = Arc::new(Fees::default());
+    let params = EngineParams {
+        network: config.network,
+        keys: Arc::clone(&keys),
+        fees: Arc::clone(&fees) as crate::ldk::Fees,
+        log: Arc::new(LdkLog::new("node")),
+        user_config: user_config(),
+    };
+    let engine = Engine::new(params, Arc::new(Notify::new()));
+    let lsp = Arc::new(LspTransport::new(config.lsp.node_id));
+    let handlers = PeerHandlers {
+        chan_handler: engine.messages(),
+        route_handler: Arc::new(IgnoringMessageHandler {}),
+        onion_message_handler: Arc::new(IgnoringMessageHandler {}),
+        custom_message_handler: Arc::clone(&lsp),
+        send_only_message_handler: engine.monitors(),
+    };
+    let now = u32::try_from(clock::now().as_secs()).unwrap_or(u32::MAX);
+    let peers = Peers::new(handlers, now, &entropy::random(), Arc::new(LdkLog::new("node")), keys);
+    let resolver = Resolver::new();
+    let esplora = Esplora::new(&config.esplora_url, config.network, &config.timeouts, resolver.clone())?;
+    let dialer = Dialer::new(config.lsp.clone(), resolver, config.timeouts);
+    Ok(Prepared {
+        shared,
+        config,
+        wallet,
+        engine,
+        fees,
+        peers: Arc::new(peers),
+        lsp,
+        dialer: Arc::new(dialer),
+        esplora: Arc::new(esplora),
+    })
+}
+
+impl Prepared {
+    async fn gather(self) -> Result<Gathered> {
+        let config = Arc::clone(&self.config);
+        let mut store = store::open(&config.store, self.wallet);
+        let claimant = claimant(&config);
+        let claim = claim_within(store.as_mut(), &claimant, &config.lease);
+        // A held wallet ends the boot at once; a failed dial does not, since connecting retries.
+        let (snapshot, tip, dialled) = {
+            let dial = async { Ok(self.dialer.dial(&self.peers).await.ok()) };
+            tokio::try_join!(claim, self.esplora.tip(), dial)?
+        };
+        tracing::debug!(epoch = snapshot.position.epoch.0, seq = snapshot.position.seq.0, height = tip.height, "claimed");
+        let committer = Committer::new(store, &snapshot, config.timeouts.commit);
+        Ok(Gathered { prepared: self, snapshot, committer, tip, dialled })
+    }
+}
+
+impl Gathered {
+    /// Reads the state and brings it to the chain's tip. What LDK does not persist is applied again.
+    async fn restore(self) -> Result<(Session, Option<Dialled>)> {
+        let Gathered { prepared, snapshot, committer, tip, dialled } = self;
+        let Prepared { shared, config, engine, fees, peers, lsp, dialer, esplora, .. } = prepared;
+        let row = NodeRow::load(&snapshot.rows)?;
+        let outbox = Outbox::load(&snapshot.rows, row.next_event)?;
+        if let Some(saved) = &row.fees {
+            fees.restore(saved.as_bytes());
+        }
+        let best = BestBlock::new(tip.hash, tip.height);
+        let loaded = guarded("loading the wallet", || engine.load(&snapshot.rows, best))??;
+        let monitors: Vec<_> = snapshot.rows.keys().filter(|key| key.starts_with(rows::MONITOR_PREFIX)).collect();
+        tracing::debug!(channels = monitors.len(), "loaded");
+        follow_chain(&esplora, &loaded, tip).await?;
+        lsp.attach(&loaded)?;
+        accept_skims(&loaded);
+        shared.learnt(row.route_of(&config.lsp.node_id));
+        let session = Session {
+            config,
+            shared,
+            loaded,
+            committer,
+            peers,
+            lsp,
+            dialer,
+            link: None,
+            esplora,
+            fees,
+            outbox,
+            row,
+            staged: Batch::default(),
+            claimed: HashSet::new(),
+            seen_now: HashSet::new(),
+            on_commit: Vec::new(),
+            receive_progress: ReceiveProgress::new(),
+        };
+        Ok((session, dialled))
+    }
+}
+
+/// Brings manager and monitors to the tip: watched transactions and outputs first, the best block last.
+pub(super) async fn follow_chain(esplora: &Esplora, loaded: &Loaded, tip: Tip) -> Result<Tip> {
+    let (manager, monitors) = (loaded.manager().as_ref(), loaded.monitors().as_ref());
+    let ids = monitors.list_monitors();
+    let mut known = vec![manager.current_best_block()];
+    known.extend(ids.iter().filter_map(|id| monitors.get_monitor(*id).ok().map(|m| m.current_best_block())));
+    let watched = || {
+        let ids = monitors.list_monitors();
+        let outputs = ids.iter().filter_map(|id| monitors.get_monitor(*id).ok().map(|m| m.get_outputs_to_watch()));
+        outputs.flat_map(Watched::of).collect()
+    };
+    let confirmables: [&dyn Confirm; 2] = [manager, monitors];
+    sync::sync(esplora, tip, &known, &confirmables, watched).await
+}
+
+/// LDK reads this setting as "no" after every load; without it every skimmed payment on an existing channel would fail.
+fn accept_skims(loaded: &Loaded) {
+    for channel in loaded.manager().list_channels() {
+        let peer = channel.counterparty.node_id;
+        let update = skim_acceptance();
+        if let Err(error) = loaded.manager().update_partial_channel_config(&peer, &[channel.channel_id], &update) {
+            tracing::warn!(channel = %channel.channel_id, ?error, "skim acceptance was not applied");
+        }
+    }
+}
+
+/// LDK's settings for a wallet that receives through one LSP.
+fn user_config() -> UserConfig {
+    let mut config = UserConfig::default();
+    // 0-conf is accepted by hand, from the LSP only.
+    config.manually_accept_inbound_channels = true;
+    config.channel_handshake_limits.force_announced_channel_preference = false;
+    config.channel_handshake_config.max_inbound_htlc_value_in_flight_percent_of_channel = 100;
+    config.channel_handshake_config.announce_for_forwarding = false;
+    // An anchor channel would need on-chain funds of ours to bump its commitment.
+    config.channel_handshake_config.negotiate_anchors_zero_fee_htlc_tx = false;
+    config.channel_config.accept_underpaying_htlcs = true;
+    config
+}
+
+/// A claim without LDK, for work on rows alone.
+pub(super) async fn claim_rows(shared: &Shared) -> Result<(Committer, Snapshot)> {
+    let config = &shared.config;
+    let mut store: Box<dyn Store> = store::open(&config.store, shared.keys()?.wallet_id(config.network));
+    let snapshot = claim_within(store.as_mut(), &claimant(config), &config.lease).await?;
+    Ok((Committer::new(store, &snapshot, config.timeouts.commit), snapshot))
+}

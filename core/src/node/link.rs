@@ -1,0 +1,151 @@
+//! The connection to the LSP: made with retries, driven by a task of its own, left politely.
+//!
+//! An LDK LSP refuses a second connection of the same node id for as long as a predecessor's socket looks alive (10–20 s of
+//! ping ticks after a freeze): TCP and Noise succeed, then it closes without `init`. So a refused attempt is retried until the
+//! caller's deadline.
+//!
+//! Leaving is a half-close and a read to the end. An HTLC that was on its way while we said goodbye sits in a dead connection,
+//! and no webhook comes for it; hearing it here lets the node come back and serve it.
+
+use crate::config::LspPeer;
+use crate::error::{Code, Error, Result};
+use crate::ldk::PeerManager;
+use crate::lsp::transport::LspTransport;
+use crate::net::dns::Resolver;
+use crate::net::peer_socket::PeerSocket;
+use crate::net::tcp;
+use crate::timeouts::Timeouts;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout, timeout_at, Instant};
+
+/// Between two attempts: often enough that a freed slot is taken at once, rare enough to be no load.
+const RETRY_PAUSE: Duration = Duration::from_millis(150);
+/// How long the LSP may take to close its side after ours.
+const GOODBYE: Duration = Duration::from_millis(1_000);
+
+/// The node's peer manager.
+pub type Peers = PeerManager<LspTransport>;
+
+/// Makes connections to one LSP.
+pub struct Dialer {
+    peer: LspPeer,
+    resolver: Resolver,
+    timeouts: Timeouts,
+}
+
+/// A TCP connection on which Noise's first act is sent. It does not say who we are; that is act three, sent by [`Link::open`].
+pub struct Dialled {
+    socket: PeerSocket,
+}
+
+/// A connection that is driven until it ends.
+pub struct Link {
+    socket: PeerSocket,
+    task: JoinHandle<()>,
+}
+
+impl Dialer {
+    /// A dialer; nothing is connected yet.
+    pub fn new(peer: LspPeer, resolver: Resolver, timeouts: Timeouts) -> Self {
+        Dialer { peer, resolver, timeouts }
+    }
+
+    /// TCP, and Noise's first act.
+    pub async fn dial(&self, peers: &Peers) -> Result<Dialled> {
+        let (host, port) = (self.peer.host.as_str(), self.peer.port);
+        let connect = timeout(self.timeouts.connect, tcp::connect(&self.resolver, host, port)).await;
+        let stream = connect
+            .map_err(|_| self.unavailable(format!("no TCP connection within {} ms", self.timeouts.connect.as_millis())))?
+            .map_err(|error| error.into_error(Code::LspUnavailable))?;
+        let socket = PeerSocket::new(stream).map_err(|error| self.unavailable(error.to_string()))?;
+        let act_one = peers
+            .new_outbound_connection(self.peer.node_id, socket.clone(), None)
+            .map_err(|_| self.unavailable("LDK refused a new connection".to_owned()))?;
+        socket.send_first(&act_one).map_err(|error| self.unavailable(error.to_string()))?;
+        Ok(Dialled { socket })
+    }
+
+    /// Connects until `init` is exchanged, beginning with `first` if it stands. Retried until `timeouts.lsp` has passed.
+    pub async fn connect(&self, peers: &Arc<Peers>, lsp: &LspTransport, first: Option<Dialled>) -> Result<Link> {
+        let deadline = Instant::now() + self.timeouts.lsp;
+        let mut first = first;
+        let mut refusals = 0u32;
+        loop {
+            let attempt = match first.take() {
+                Some(dialled) => Ok(dialled),
+                None => self.dial(peers).await,
+            };
+            let problem = match attempt {
+                Ok(dialled) => match dialled.open(peers, lsp, deadline).await {
+                    Some(link) => {
+                        if refusals > 0 {
+                            tracing::info!(refusals, "connected to the LSP after refused attempts");
+                        }
+                        return Ok(link);
+                    }
+                    None => {
+                        refusals += 1;
+                        self.unavailable(
+                            "it closes the connection after the handshake: it still believes in an earlier connection of this wallet".to_owned(),
+                        )
+                    }
+                },
+                Err(error) => error,
+            };
+            if Instant::now() + RETRY_PAUSE >= deadline {
+                return Err(problem);
+            }
+            tracing::debug!(problem = %problem.message, "connecting to the LSP again");
+            sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    fn unavailable(&self, what: String) -> Error {
+        let LspPeer { host, port, .. } = &self.peer;
+        Error::new(Code::LspUnavailable, format!("the LSP at {host}:{port} can't be reached: {what}; retry, or check `lspAddress`"))
+    }
+}
+
+impl Dialled {
+    /// Noise's third act and `init`. None: the LSP ended the connection, or the deadline passed.
+    async fn open(self, peers: &Arc<Peers>, lsp: &LspTransport, deadline: Instant) -> Option<Link> {
+        let (socket, peers) = (self.socket.clone(), Arc::clone(peers));
+        let mut connected = lsp.connected();
+        let mut task = tokio::spawn(async move { socket.drive(peers.as_ref()).await });
+        let opened = tokio::select! {
+            opened = timeout_at(deadline, connected.wait_for(|connected| *connected)) => matches!(opened, Ok(Ok(_))),
+            _ = &mut task => false,
+        };
+        if !opened {
+            task.abort();
+            return None;
+        }
+        Some(Link { socket: self.socket, task })
+    }
+}
+
+impl Link {
+    /// Whether the connection still stands.
+    pub fn is_up(&self) -> bool {
+        !self.task.is_finished()
+    }
+
+    /// Resolves when the connection has ended.
+    pub async fn ended(&mut self) {
+        let _ = (&mut self.task).await;
+    }
+
+    /// Half-close, then read what the LSP still sent, to its end.
+    pub async fn leave(mut self) {
+        if !self.is_up() {
+            return;
+        }
+        self.socket.leave();
+        if timeout(GOODBYE, &mut self.task).await.is_err() {
+            tracing::debug!("the LSP did not close its side in time; closing ours");
+            self.task.abort();
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The node's own state: one JSON row, written with every commit, small by construction (P7).
+
+use super::view::Summary;
+use crate::checkpoint::rows;
+use crate::error::{Code, Error, Result};
+use crate::lsp::JitRoute;
+use crate::store::{Batch, Rows};
+use bitcoin::secp256k1::PublicKey;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The layout of the row. A newer one is refused: an older mayfly must not run on state that it does not understand.
+const VERSION: u32 = 1;
+
+/// What a wallet keeps beside LDK's own state.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeRow {
+    version: u32,
+    /// The learnt JIT route, and whose it is.
+    route: Option<SavedRoute>,
+    /// The last fee estimates, as the fee table writes them.
+    pub fees: Option<String>,
+    /// The number of the next outbox event.
+    pub next_event: u64,
+    /// Payments whose `PaymentClaimed` was told, by LDK's payment id, newest last: LDK repeats it at each load while a
+    /// monitor still holds the preimage.
+    pub told: Vec<String>,
+    /// Outputs of closed channels that are ours to spend: outpoint → satoshi.
+    pub spendable_sats: BTreeMap<String, u64>,
+    /// Balance, channels and pending work as of the last commit: read without loading LDK.
+    pub summary: Summary,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct SavedRoute {
+    lsp_node_id: String,
+    route: JitRoute,
+}
+
+impl NodeRow {
+    /// Reads the row; a wallet without one is new.
+    pub fn load(rows: &Rows) -> Result<Self> {
+        let Some(bytes) = rows.get(rows::NODE) else { return Ok(NodeRow::default()) };
+        let row: NodeRow = serde_json::from_slice(bytes).map_err(|_| {
+            Error::new(
+                Code::StateCorrupt,
+                "row node of the store does not load; nothing was sent or changed; restore the store from where it was written as a whole",
+            )
+        })?;
+        if row.version > VERSION {
+            return Err(Error::new(
+                Code::StateCorrupt,
+                format!("the store was written by a newer mayfly (row version {}, this one knows {VERSION}); update mayfly", row.version),
+            ));
+        }
+        Ok(row)
+    }
+
+    /// Writes the row into a batch.
+    pub fn stage(&self, batch: &mut Batch) -> Result<()> {
+        let row = NodeRow { version: VERSION, ..self.clone() };
+        let bytes = serde_json::to_vec(&row)
+            .map_err(|error| Error::new(Code::Internal, format!("the node's row does not serialise: {error}")))?;
+        batch.put(rows::NODE, bytes);
+        Ok(())
+    }
+
+    /// The JIT route learnt from that LSP. Another LSP's is of no use.
+    pub fn route_of(&self, lsp: &PublicKey) -> Option<JitRoute> {
+        self.route.as_ref().filter(|saved| saved.lsp_node_id == lsp.to_string()).map(|saved| saved.route)
+    }
+
+    /// Remembers a learnt route.
+    pub fn set_route(&mut self, lsp: &PublicKey, route: JitRoute) {
+        self.route = Some(SavedRoute { lsp_node_id: lsp.to_string(), route });
+    }
+}

@@ -1,0 +1,359 @@
+//! The loop of a running node: a turn, then whoever can be answered, then sleep until something happens.
+
+use super::boot::follow_chain;
+use super::command::{Command, Pending};
+use super::link::Link;
+use super::mailbox::Mailbox;
+use super::receive::Verdict;
+use super::session::{guarded, Session};
+use super::view::all_usable;
+use super::waiting::{EventWaiter, ReadyWaiter, RouteWaiter, Waiting};
+use crate::checkpoint::Loaded;
+use crate::error::{Code, Error, Result};
+use crate::events::{EventType, PaymentEvent};
+use crate::lsp::{lsps4, JitRoute};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::{interval_at, sleep_until, Instant, Interval, MissedTickBehavior};
+
+/// Pings; two ticks without an answer end a connection.
+const PEER_TICK: Duration = Duration::from_secs(10);
+/// LDK's own housekeeping.
+const MANAGER_TICK: Duration = Duration::from_secs(60);
+/// Claims on chain are broadcast again.
+const REBROADCAST_TICK: Duration = Duration::from_secs(30);
+/// A node that stays (a checkout page) follows the chain.
+const CHAIN_TICK: Duration = Duration::from_secs(15);
+
+/// How serving ended well.
+pub(super) enum End {
+    /// `stop()` was called, or nobody needs the node and the LSP is gone.
+    Stopped,
+}
+
+type ChainWork = Pin<Box<dyn Future<Output = Result<()>>>>;
+
+struct Ticks {
+    peers: Interval,
+    manager: Interval,
+    rebroadcast: Interval,
+    chain: Interval,
+}
+
+impl Ticks {
+    /// Missed ticks are skipped: a thawed process must not fire a burst.
+    fn new() -> Self {
+        let every = |period: Duration| {
+            let mut interval = interval_at(Instant::now() + period, period);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            interval
+        };
+        Ticks {
+            peers: every(PEER_TICK),
+            manager: every(MANAGER_TICK),
+            rebroadcast: every(REBROADCAST_TICK),
+            chain: every(CHAIN_TICK),
+        }
+    }
+}
+
+/// What happened while the loop slept.
+enum Happened {
+    Work,
+    Command(Command),
+    LinkEnded,
+    Learnt(Result<JitRoute>),
+    Connected(Result<Link>),
+    ChainFollowed(Result<()>),
+    PeerTick,
+    ManagerTick,
+    RebroadcastTick,
+    ChainTick,
+}
+
+/// Serves until stopped. An error means that the node is over.
+pub(super) async fn serve(session: &mut Session, waiting: &mut Waiting, mailbox: &Mailbox, transient: bool) -> Result<End> {
+    let mut ticks = Ticks::new();
+    let mut chain_work: Option<ChainWork> = None;
+    let mut stop_deadline: Option<Instant> = None;
+    if let Some((limits, began)) = waiting.receive_begun.take() {
+        session.receive_progress.begin(limits, began);
+    }
+    loop {
+        session.turn().await?;
+        waiting.drop_abandoned();
+        answer(session, waiting).await?;
+
+        if transient && !waiting.needs_link() && stop_deadline.is_none() && !session.receive_progress.is_active() {
+            stop_deadline = Some(Instant::now() + session.config.timeouts.stop);
+        }
+        if stop_deadline.is_none() && !waiting.stops.is_empty() {
+            // What the caller began before is over; a connection that is still being made is not worth waiting for.
+            waiting.abort_tasks();
+            stop_deadline = Some(Instant::now() + session.config.timeouts.stop);
+        }
+        let mut wake_at = waiting.next_deadline();
+        if let Some(deadline) = stop_deadline {
+            if may_leave(session, waiting, deadline) && depart(session, waiting, deadline).await? {
+                return Ok(End::Stopped);
+            }
+            wake_at = Some(wake_at.map_or(deadline, |at| at.min(deadline)));
+        } else if waiting.receive.is_some() {
+            match session.receive_progress.verdict(session.has_pending_htlcs()) {
+                Verdict::WaitUntil(at) => wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at))),
+                Verdict::Quiet => {
+                    let deadline = session.receive_progress.deadline().unwrap_or_else(Instant::now);
+                    if depart(session, waiting, deadline).await? {
+                        finish_receive(session, waiting);
+                    }
+                    continue;
+                }
+                Verdict::Deadline => finish_receive(session, waiting),
+            }
+        }
+
+        match sleep(session, waiting, mailbox, &mut ticks, &mut chain_work, wake_at).await {
+            Happened::Work => {}
+            Happened::Command(command) => handle(session, waiting, command),
+            Happened::LinkEnded => {
+                session.link = None;
+                let departing = stop_deadline.is_some();
+                if !departing && (waiting.needs_link() || session.receive_progress.is_active()) {
+                    tracing::info!("the connection to the LSP ended; connecting again for the call in progress");
+                    reconnect(session, waiting).await?;
+                } else if !departing {
+                    // Deaf, and nobody asks: a holder that hears nothing must not keep others out.
+                    tracing::info!("the connection to the LSP ended and no call needs it; the node stops");
+                    stop_deadline = Some(Instant::now());
+                }
+            }
+            Happened::Connected(result) => {
+                waiting.connecting = None;
+                match result {
+                    Ok(link) => {
+                        session.link = Some(link);
+                        session.receive_progress.connected();
+                    }
+                    Err(error) if stop_deadline.is_none() => return Err(error),
+                    Err(error) => tracing::warn!(reason = %error.message, "stopping without the LSP"),
+                }
+            }
+            Happened::Learnt(result) => {
+                waiting.learning = None;
+                match result {
+                    Ok(route) => remember_route(session, route).await?,
+                    Err(error) => waiting.fail_routes(&error),
+                }
+            }
+            Happened::PeerTick => guarded("LDK's ping timer", || session.peers.timer_tick_occurred())?,
+            Happened::ManagerTick => guarded("LDK's timer", || session.loaded.manager().timer_tick_occurred())?,
+            Happened::RebroadcastTick => {
+                guarded("LDK's rebroadcast", || session.loaded.monitors().rebroadcast_pending_claims())?;
+            }
+            Happened::ChainTick => chain_work = Some(chain_turn(session)),
+            Happened::ChainFollowed(result) => {
+                chain_work = None;
+                if let Err(error) = result {
+                    tracing::warn!(reason = %error.message, "the chain could not be followed; trying again later");
+                }
+            }
+        }
+    }
+}
+
+async fn sleep(
+    session: &mut Session,
+    waiting: &mut Waiting,
+    mailbox: &Mailbox,
+    ticks: &mut Ticks,
+    chain_work: &mut Option<ChainWork>,
+    wake_at: Option<Instant>,
+) -> Happened {
+    let wake = Arc::clone(session.loaded.wake());
+    let manager = session.loaded.manager().get_event_or_persistence_needed_future();
+    let monitors = session.loaded.monitors().get_update_future();
+    let follows = chain_work.is_some();
+    tokio::select! {
+        () = wake.notified() => Happened::Work,
+        () = manager => Happened::Work,
+        () = monitors => Happened::Work,
+        command = mailbox.next() => Happened::Command(command),
+        () = ended(&mut session.link) => Happened::LinkEnded,
+        result = joined(&mut waiting.learning) => Happened::Learnt(result),
+        result = joined(&mut waiting.connecting) => Happened::Connected(result),
+        result = finished(chain_work) => Happened::ChainFollowed(result),
+        _ = ticks.peers.tick() => Happened::PeerTick,
+        _ = ticks.manager.tick() => Happened::ManagerTick,
+        _ = ticks.rebroadcast.tick() => Happened::RebroadcastTick,
+        _ = ticks.chain.tick(), if !follows => Happened::ChainTick,
+        () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => Happened::Work,
+    }
+}
+
+async fn ended(link: &mut Option<Link>) {
+    match link {
+        Some(link) => link.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn finished(work: &mut Option<ChainWork>) -> Result<()> {
+    match work {
+        Some(work) => work.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn joined<T>(task: &mut Option<JoinHandle<Result<T>>>) -> Result<T> {
+    match task {
+        Some(task) => task.await.unwrap_or_else(|error| Err(Error::new(Code::Internal, format!("a task ended: {error}")))),
+        None => std::future::pending().await,
+    }
+}
+
+/// Follows the chain beside the loop: LDK is entered between its requests, on this same thread.
+fn chain_turn(session: &Session) -> ChainWork {
+    let (esplora, fees) = (Arc::clone(&session.esplora), Arc::clone(&session.fees));
+    let loaded: Loaded = session.loaded.clone();
+    Box::pin(async move {
+        let tip = esplora.tip().await?;
+        follow_chain(&esplora, &loaded, tip).await?;
+        if let Ok(estimates) = esplora.fee_estimates().await {
+            fees.update(&estimates);
+        }
+        Ok(())
+    })
+}
+
+fn handle(session: &mut Session, waiting: &mut Waiting, command: Command) {
+    let timeouts = session.config.timeouts;
+    match command {
+        Command::Start { receiving, pending } => {
+            let until = Instant::now() + timeouts.lsp_request;
+            waiting.ready.push(ReadyWaiter { pending: pending.arm(), receiving, until });
+        }
+        Command::Stop { pending } => waiting.stops.push(pending.arm()),
+        Command::Route { pending } => waiting.routes.push(RouteWaiter::Route(pending.arm())),
+        Command::Mint { request, pending } => waiting.routes.push(RouteWaiter::Mint(request, pending.arm())),
+        Command::NextEvent { wait, pending } => {
+            waiting.events.push(EventWaiter { pending: pending.arm(), until: Instant::now() + wait });
+        }
+        Command::Ack { id, pending } => acknowledge(session, &id, pending.arm()),
+        Command::ReceiveBegin { limits, pending } => {
+            session.receive_progress.begin(limits, Instant::now());
+            let until = Instant::now() + timeouts.lsp_request;
+            waiting.ready.push(ReadyWaiter { pending: pending.arm(), receiving: false, until });
+        }
+        Command::ReceiveNext { pending } => waiting.receive = Some(pending.arm()),
+        Command::Balance { pending } => pending.send(Ok(session.summary().balance)),
+        Command::Channels { pending } => pending.send(Ok(session.summary().channels)),
+    }
+}
+
+/// Resolves with the commit that deletes the event.
+fn acknowledge(session: &mut Session, id: &str, pending: Pending<()>) {
+    if session.outbox.ack(id) {
+        session.on_commit.push(pending);
+    } else {
+        pending.send(Err(unknown_event(id)));
+    }
+}
+
+pub(super) fn unknown_event(id: &str) -> Error {
+    let shown: String = id.chars().take(80).collect();
+    Error::argument("eventId", format!("no unacked event has the id {shown:?}: it was acked before, or never was"))
+}
+
+/// Answers whoever can be answered now, and begins what others wait for.
+async fn answer(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
+    let now = Instant::now();
+    let summary_hashes = if waiting.events.is_empty() && waiting.receive.is_none() { None } else { Some(session.summary()) };
+    waiting.answer_events(now, |kind| oldest_event(session, kind, summary_hashes.as_ref()));
+
+    let up = session.link.as_ref().is_some_and(Link::is_up);
+    if up {
+        let usable = all_usable(session.loaded.manager());
+        let (ready, later) = waiting.ready.drain(..).partition(|waiter| !waiter.receiving || usable || waiter.until <= now);
+        waiting.ready = later;
+        for waiter in Vec::<ReadyWaiter>::into_iter(ready) {
+            waiter.pending.send(Ok(()));
+        }
+    } else if waiting.needs_link() && session.link.is_none() && waiting.connecting.is_none() && waiting.stops.is_empty() {
+        reconnect(session, waiting).await?;
+    }
+    if !waiting.routes.is_empty() {
+        answer_routes(session, waiting, up);
+    }
+    Ok(())
+}
+
+fn oldest_event(session: &Session, kind: Option<EventType>, summary: Option<&super::view::Summary>) -> Option<PaymentEvent> {
+    let event = session.outbox.iter().find(|event| kind.is_none_or(|kind| event.event_type == kind))?;
+    let wake_by = summary.and_then(|summary| summary.wake_by_of(&event.payment_hash));
+    Some(PaymentEvent { wake_by, ..event.clone() })
+}
+
+fn answer_routes(session: &mut Session, waiting: &mut Waiting, up: bool) {
+    if let Some(route) = session.row.route_of(&session.config.lsp.node_id) {
+        for waiter in waiting.routes.drain(..) {
+            match waiter {
+                RouteWaiter::Route(pending) => pending.send(Ok(route)),
+                RouteWaiter::Mint(request, pending) => pending.send(session.shared.mint(&request, &route)),
+            }
+        }
+    } else if up && waiting.learning.is_none() {
+        let (lsp, peers, each) = (Arc::clone(&session.lsp), Arc::clone(&session.peers), session.config.timeouts.lsp_request);
+        waiting.learning = Some(tokio::spawn(async move { lsps4::learn_route(&lsp, each, || peers.process_events()).await }));
+    }
+}
+
+/// A route that is told must be there after a crash: committed before anyone hears it.
+async fn remember_route(session: &mut Session, route: JitRoute) -> Result<()> {
+    session.row.set_route(&session.config.lsp.node_id, route);
+    session.commit().await?;
+    session.shared.learnt(Some(route));
+    Ok(())
+}
+
+/// Asks the store whether the lease stands before anything is said on a new connection.
+async fn reconnect(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
+    session.committer.check().await?;
+    let (dialer, peers, lsp) = (Arc::clone(&session.dialer), Arc::clone(&session.peers), Arc::clone(&session.lsp));
+    waiting.connecting = Some(tokio::spawn(async move { dialer.connect(&peers, &lsp, None).await }));
+    Ok(())
+}
+
+/// Stopping waits for fulfilment while there is a connection to fulfil through, but not for ever.
+fn may_leave(session: &Session, waiting: &Waiting, deadline: Instant) -> bool {
+    let can_fulfil = session.link.is_some() || waiting.connecting.is_some();
+    !can_fulfil || !session.has_pending_htlcs() && waiting.connecting.is_none() || Instant::now() >= deadline
+}
+
+/// Says goodbye. False: a payment came meanwhile and is served first.
+async fn depart(session: &mut Session, waiting: &mut Waiting, deadline: Instant) -> Result<bool> {
+    if let Some(task) = waiting.connecting.take() {
+        task.abort();
+    }
+    let before = session.loaded.messages().htlcs_added();
+    if let Some(link) = session.link.take() {
+        link.leave().await;
+    }
+    session.turn().await?;
+    let came = session.loaded.messages().htlcs_added() > before;
+    if came && Instant::now() < deadline {
+        tracing::info!("a payment came during the goodbye; going back to serve it");
+        reconnect(session, waiting).await?;
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+fn finish_receive(session: &mut Session, waiting: &mut Waiting) {
+    session.receive_progress.end();
+    if let Some(pending) = waiting.receive.take() {
+        pending.send(Ok(None));
+    }
+}

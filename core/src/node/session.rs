@@ -1,0 +1,170 @@
+//! A running node: LDK, the lease, and one turn of its loop: HTLCs → events → cut → commit → open the gate → send.
+
+use super::command::Pending;
+use super::link::{Dialer, Link, Peers};
+use super::receive::ReceiveProgress;
+use super::row::NodeRow;
+use super::view::Summary;
+use super::Shared;
+use crate::chain::esplora::{Broadcast, Esplora};
+use crate::chain::fees::Fees;
+use crate::checkpoint::{Committer, Loaded};
+use crate::config::Config;
+use crate::error::{Code, Error, Result};
+use crate::events::Outbox;
+use crate::lsp::transport::LspTransport;
+use crate::store::Batch;
+use bitcoin::Transaction;
+use std::collections::HashSet;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::Arc;
+
+/// How many told payments are remembered beside those that LDK repeated at this load.
+const TOLD_KEPT: usize = 16;
+
+/// A wallet that is claimed and loaded. Dropping it gives the lock up; what is not committed was never said.
+pub(super) struct Session {
+    pub config: Arc<Config>,
+    pub shared: Arc<Shared>,
+    pub loaded: Loaded,
+    pub committer: Committer,
+    pub peers: Arc<Peers>,
+    pub lsp: Arc<LspTransport>,
+    pub dialer: Arc<Dialer>,
+    pub link: Option<Link>,
+    pub esplora: Arc<Esplora>,
+    pub fees: Arc<Fees>,
+    pub outbox: Outbox,
+    pub row: NodeRow,
+    /// Rows for the next commit, beside LDK's and the outbox's.
+    pub staged: Batch,
+    /// Payment hashes that were claimed, in this life or (as LDK tells at load) before.
+    pub claimed: HashSet<[u8; 32]>,
+    /// Payment ids that LDK told in this life.
+    pub seen_now: HashSet<String>,
+    /// Promises that wait for the next commit.
+    pub on_commit: Vec<Pending<()>>,
+    pub receive_progress: ReceiveProgress,
+}
+
+impl Session {
+    /// One turn. An error means that the node is over.
+    pub async fn turn(&mut self) -> Result<()> {
+        self.drive_ldk()?;
+        if self.wants_commit() {
+            self.commit().await?;
+        }
+        let peers = Arc::clone(&self.peers);
+        guarded("sending", || peers.process_events())?;
+        self.check_fault()
+    }
+
+    /// Lets LDK work until it has nothing more to do for now.
+    fn drive_ldk(&mut self) -> Result<()> {
+        loop {
+            self.check_fault()?;
+            let busy = guarded("LDK", || {
+                let manager = self.loaded.manager();
+                let htlcs = manager.needs_pending_htlc_processing();
+                if htlcs {
+                    manager.process_pending_htlc_forwards();
+                }
+                htlcs | self.handle_ldk_events()
+            })?;
+            if !busy {
+                return Ok(());
+            }
+            self.receive_progress.saw_activity();
+        }
+    }
+
+    fn wants_commit(&self) -> bool {
+        self.loaded.wants_commit() || self.outbox.wants_commit() || !self.staged.is_empty() || !self.on_commit.is_empty()
+    }
+
+    /// One transaction; then everything that waited for it goes.
+    pub async fn commit(&mut self) -> Result<()> {
+        let cut = guarded("the cut", || -> Result<_> {
+            let mut batch = std::mem::take(&mut self.staged);
+            self.refresh_row();
+            self.outbox.stage(&mut batch)?;
+            self.row.stage(&mut batch)?;
+            Ok(self.loaded.cut(batch))
+        })??;
+        self.check_fault()?;
+        self.committer.commit(&cut.batch).await?;
+        self.outbox.committed();
+        self.receive_progress.saw_activity();
+        let transactions = self.loaded.open_gate(cut);
+        self.broadcast(transactions);
+        for promise in self.on_commit.drain(..) {
+            promise.send(Ok(()));
+        }
+        self.shared.set_wake_by(self.row.summary.wake_by());
+        Ok(())
+    }
+
+    /// What the node's row says as of now.
+    fn refresh_row(&mut self) {
+        let onchain_sats = self.row.spendable_sats.values().sum();
+        let claimed = &self.claimed;
+        self.row.summary = Summary::of(&self.loaded, onchain_sats, |hash| claimed.contains(hash));
+        self.row.next_event = self.outbox.next_number();
+        self.row.fees = String::from_utf8(self.fees.save()).ok();
+        // What LDK did not repeat at this load is in no monitor any more and can't be repeated.
+        let surplus = self.row.told.len().saturating_sub(TOLD_KEPT);
+        let seen = &self.seen_now;
+        let mut index = 0;
+        self.row.told.retain(|id| {
+            index += 1;
+            index > surplus || seen.contains(id)
+        });
+    }
+
+    /// The state of the wallet now, committed or not.
+    pub fn summary(&self) -> Summary {
+        let onchain_sats = self.row.spendable_sats.values().sum();
+        Summary::of(&self.loaded, onchain_sats, |hash| self.claimed.contains(hash))
+    }
+
+    /// Whether a claimed HTLC is not yet fulfilled and revoked, or any HTLC is in flight towards us.
+    pub fn has_pending_htlcs(&self) -> bool {
+        self.loaded.manager().list_channels().iter().any(|channel| !channel.pending_inbound_htlcs.is_empty())
+    }
+
+    /// `Err` if a gate closed for good.
+    pub fn check_fault(&self) -> Result<()> {
+        self.loaded.fault().reason().map_or(Ok(()), Err)
+    }
+
+    /// Each in a task of its own; one that did not reach the network is handed out again by LDK's rebroadcast timer.
+    fn broadcast(&self, transactions: Vec<Transaction>) {
+        for transaction in transactions {
+            let (esplora, gate) = (Arc::clone(&self.esplora), Arc::clone(self.loaded.broadcasts()));
+            tokio::spawn(async move {
+                let txid = transaction.compute_txid();
+                match esplora.broadcast(&transaction).await {
+                    Ok(Broadcast::Accepted) => tracing::info!(%txid, "broadcast"),
+                    Ok(Broadcast::Rejected(reason)) => tracing::warn!(%txid, %reason, "a broadcast was rejected"),
+                    Err(error) => {
+                        tracing::warn!(%txid, reason = %error.message, "a broadcast did not reach the network");
+                        gate.forget(&txid);
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// Runs LDK code; a panic in it becomes `INTERNAL` and the node is over, the process is not.
+pub(super) fn guarded<T>(what: &str, call: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        let line = text.lines().next().unwrap_or_default();
+        Error::new(Code::Internal, format!("a panic in {what}: {line}; the node is stopped, what was committed is safe"))
+    })
+}

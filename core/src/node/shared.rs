@@ -1,0 +1,220 @@
+//! What the handle and the worker both see: state, keys, the known route, and the end.
+
+use super::mailbox::Mailbox;
+use super::view::WakeBy;
+use crate::config::Config;
+use crate::error::{Code, Error, Result};
+use crate::invoice::{self, Invoice, MintRequest};
+use crate::keys::Keys;
+use crate::lsp::JitRoute;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Where a node is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing runs.
+    Idle,
+    /// Taking the lease, loading, connecting.
+    Starting,
+    /// Connected.
+    Running,
+    /// Ending a session.
+    Stopping,
+    /// A newer holder took the wallet: over for ever.
+    Fenced,
+    /// `destroy()` was called: over for ever.
+    Destroyed,
+}
+
+/// What `destroy()` did, and what it could not finish.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DestroyReport {
+    /// How long it took.
+    pub duration_us: u64,
+    /// What was left undone, in words.
+    pub unfinished: Vec<String>,
+}
+
+pub(super) struct Shared {
+    pub config: Arc<Config>,
+    pub mailbox: Mailbox,
+    keys: OnceLock<Result<Keys>>,
+    life: Mutex<Life>,
+    ended: Condvar,
+    destroy: watch::Sender<bool>,
+}
+
+struct Life {
+    state: State,
+    /// Why the node is over on every method.
+    over: Option<Error>,
+    wake_by: Option<WakeBy>,
+    route: Option<JitRoute>,
+    /// `start` was called and `stop` was not.
+    wanted: bool,
+    /// The worker's thread has nothing more to do.
+    thread_ended: bool,
+    unfinished: Vec<String>,
+    last_destroy: Option<DestroyReport>,
+}
+
+impl Shared {
+    pub fn new(config: Config) -> Self {
+        let life = Life {
+            state: State::Idle,
+            over: None,
+            wake_by: None,
+            route: config.jit_route,
+            wanted: false,
+            thread_ended: true,
+            unfinished: Vec::new(),
+            last_destroy: None,
+        };
+        Shared {
+            config: Arc::new(config),
+            mailbox: Mailbox::default(),
+            keys: OnceLock::new(),
+            life: Mutex::new(life),
+            ended: Condvar::new(),
+            destroy: watch::Sender::new(false),
+        }
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `NODE_DESTROYED` or `FENCED` once the node is over.
+    pub fn live(&self) -> Result<&Self> {
+        self.over().map_or(Ok(self), Err)
+    }
+
+    pub fn over(&self) -> Option<Error> {
+        self.life().over.clone()
+    }
+
+    /// Derived once: PBKDF2 costs 2.5 ms.
+    pub fn keys(&self) -> Result<&Keys> {
+        self.keys.get_or_init(|| Keys::derive(&self.config.mnemonic, self.config.network)).as_ref().map_err(Clone::clone)
+    }
+
+    pub fn mint(&self, request: &MintRequest, route: &JitRoute) -> Result<Invoice> {
+        invoice::mint(self.keys()?, self.config.network, self.config.lsp.node_id, route, request)
+    }
+
+    pub fn known_route(&self) -> Option<JitRoute> {
+        self.life().route
+    }
+
+    pub fn learnt(&self, route: Option<JitRoute>) {
+        let mut life = self.life();
+        life.route = life.route.or(route);
+    }
+
+    pub fn state(&self) -> State {
+        self.life().state
+    }
+
+    /// A node that is over stays over.
+    pub fn set_state(&self, state: State) {
+        let mut life = self.life();
+        if life.over.is_none() {
+            life.state = state;
+        }
+    }
+
+    /// A session ended with an error: `FENCED` is for ever, after anything else the node may be started again.
+    pub fn ended_with(&self, error: Error) {
+        let mut life = self.life();
+        if life.over.is_none() {
+            life.state = State::Idle;
+            if error.code == Code::Fenced {
+                life.state = State::Fenced;
+                life.over = Some(error);
+            }
+        }
+    }
+
+    pub fn wake_by(&self) -> Option<WakeBy> {
+        self.life().wake_by
+    }
+
+    pub fn set_wake_by(&self, wake_by: Option<WakeBy>) {
+        self.life().wake_by = wake_by;
+    }
+
+    pub fn is_wanted(&self) -> bool {
+        self.life().wanted
+    }
+
+    pub fn set_wanted(&self, wanted: bool) {
+        self.life().wanted = wanted;
+    }
+
+    pub fn unfinished(&self, what: String) {
+        tracing::warn!(what, "destroy could not finish");
+        self.life().unfinished.push(what);
+    }
+
+    /// Called under the mailbox's lock, before the thread exists.
+    pub fn thread_begins(&self) {
+        self.life().thread_ended = false;
+    }
+
+    /// The last thing that the worker's thread does.
+    pub fn thread_ended(&self) {
+        self.life().thread_ended = true;
+        self.ended.notify_all();
+    }
+
+    /// Tells the worker to end.
+    pub fn signal_destroy(&self) {
+        self.destroy.send_replace(true);
+    }
+
+    pub async fn destroy_signalled(&self) {
+        let _ = self.destroy.subscribe().wait_for(|destroyed| *destroyed).await;
+    }
+
+    pub fn last_destroy(&self) -> Option<DestroyReport> {
+        self.life().last_destroy.clone()
+    }
+
+    /// Ends the worker and joins it, or names what keeps it when the deadline passes.
+    pub fn destroy(&self) -> DestroyReport {
+        let began = Instant::now();
+        {
+            let mut life = self.life();
+            if let Some(report) = &life.last_destroy {
+                return report.clone();
+            }
+            life.state = State::Destroyed;
+            life.over = Some(Error::destroyed());
+        }
+        let thread = self.mailbox.close();
+        self.signal_destroy();
+        let deadline: Duration = self.config.destroy_timeout;
+        let life = self.life();
+        let waited = self.ended.wait_timeout_while(life, deadline, |life| !life.thread_ended);
+        let (mut life, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if life.thread_ended {
+            drop(life);
+            if let Some(thread) = thread {
+                let _ = thread.join();
+            }
+            life = self.life();
+        } else {
+            life.unfinished.push(format!(
+                "the node's thread is stuck after {} ms (a dead disk, most likely): it ends, and its lock with it, when the system call returns",
+                deadline.as_millis()
+            ));
+        }
+        let duration_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let report = DestroyReport { duration_us, unfinished: std::mem::take(&mut life.unfinished) };
+        life.last_destroy = Some(report.clone());
+        report
+    }
+}

@@ -1,0 +1,176 @@
+//! What can be seen of a wallet from outside: balance, channels, pending work. Saved with every commit, so that a reader
+//! needs neither the lease nor LDK.
+
+use crate::checkpoint::Loaded;
+use crate::clock;
+use crate::ldk::ChannelManager;
+use lightning::chain::channelmonitor::{Balance as MonitorBalance, HTLC_FAIL_BACK_BUFFER};
+use lightning::ln::channel_state::ChannelDetails;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The average time between blocks, for `wakeBy.estimatedAt`.
+const BLOCK_SECONDS: u64 = 600;
+
+/// A wallet as of the last commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Height of the best block known.
+    pub height: u32,
+    /// Wall time of that commit, ms since 1970.
+    pub at_ms: u64,
+    /// See [`Balance`].
+    pub balance: Balance,
+    /// See [`ChannelSummary`].
+    pub channels: Vec<ChannelSummary>,
+    /// Claimed HTLCs that are not fulfilled and revoked: payment hash (hex) → lowest CLTV expiry.
+    pub unfulfilled: BTreeMap<String, u32>,
+}
+
+/// `getBalance()`. Millisatoshi on Lightning, satoshi on chain.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balance {
+    /// What is ours in open channels.
+    pub lightning_msat: u64,
+    /// What of it could be sent now.
+    pub spendable_msat: u64,
+    /// Confirmed outputs of closed channels that are ours to spend.
+    pub onchain_sats: u64,
+    /// Outputs of closing channels that wait for confirmations or time locks.
+    pub pending_close_sats: u64,
+}
+
+/// One entry of `listChannels()`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelSummary {
+    /// 64 hex characters.
+    pub channel_id: String,
+    /// 66 hex characters.
+    pub counterparty_node_id: String,
+    /// The funding transaction's id, 64 hex characters.
+    pub funding_txid: Option<String>,
+    /// Its output.
+    pub funding_vout: Option<u16>,
+    /// `block x transaction x output`, once confirmed.
+    pub short_channel_id: Option<String>,
+    /// The channel's size in satoshi.
+    pub capacity_sats: u64,
+    /// What can be received through it, in millisatoshi.
+    pub inbound_msat: u64,
+    /// What can be sent through it, in millisatoshi.
+    pub outbound_msat: u64,
+    /// `channel_ready` exchanged.
+    pub is_ready: bool,
+    /// Ready, and the peer connected and reestablished.
+    pub is_usable: bool,
+    /// Confirmations of the funding transaction.
+    pub confirmations: Option<u32>,
+    /// HTLCs in flight, either way.
+    pub pending_htlcs: u32,
+}
+
+/// Run again before `height`: a claimed HTLC is not fulfilled yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WakeBy {
+    /// Block height. From here on the channel would be closed to claim on chain.
+    pub height: u32,
+    /// Wall time of that height at ten minutes a block, ms since 1970.
+    pub estimated_at_ms: u64,
+}
+
+impl Summary {
+    /// The wallet as LDK has it now. `claimed` says whether a payment hash was claimed by us; `onchain_sats` are saved outputs.
+    pub fn of(loaded: &Loaded, onchain_sats: u64, claimed: impl Fn(&[u8; 32]) -> bool) -> Self {
+        let channels = loaded.manager().list_channels();
+        let mut unfulfilled = BTreeMap::new();
+        for htlc in channels.iter().flat_map(|channel| &channel.pending_inbound_htlcs) {
+            if claimed(&htlc.payment_hash.0) {
+                let lowest = unfulfilled.entry(hex(&htlc.payment_hash.0)).or_insert(htlc.cltv_expiry);
+                *lowest = (*lowest).min(htlc.cltv_expiry);
+            }
+        }
+        let pending_close_sats =
+            loaded.monitors().get_claimable_balances(&[]).iter().filter(|b| is_closing(b)).map(MonitorBalance::claimable_amount_satoshis).sum();
+        Summary {
+            height: loaded.manager().current_best_block().height,
+            at_ms: clock::now_ms(),
+            balance: Balance {
+                lightning_msat: channels.iter().map(own_msat).sum(),
+                spendable_msat: channels.iter().filter(|c| c.is_usable).map(|c| c.outbound_capacity_msat).sum(),
+                onchain_sats,
+                pending_close_sats,
+            },
+            channels: channels.iter().map(ChannelSummary::of).collect(),
+            unfulfilled,
+        }
+    }
+
+    /// When a wallet with claimed, unfulfilled HTLCs must run again. LDK's buffer before the expiry is left out, since within
+    /// it the channel would be closed to claim on chain.
+    pub fn wake_by(&self) -> Option<WakeBy> {
+        let expiry = self.unfulfilled.values().min()?;
+        let height = expiry.saturating_sub(HTLC_FAIL_BACK_BUFFER);
+        let blocks = u64::from(height.saturating_sub(self.height));
+        Some(WakeBy { height, estimated_at_ms: self.at_ms + blocks * BLOCK_SECONDS * 1000 })
+    }
+
+    /// The same for one payment.
+    pub fn wake_by_of(&self, payment_hash: &str) -> Option<u32> {
+        self.unfulfilled.get(payment_hash).map(|expiry| expiry.saturating_sub(HTLC_FAIL_BACK_BUFFER))
+    }
+}
+
+impl ChannelSummary {
+    fn of(channel: &ChannelDetails) -> Self {
+        ChannelSummary {
+            channel_id: channel.channel_id.to_string(),
+            counterparty_node_id: channel.counterparty.node_id.to_string(),
+            funding_txid: channel.funding_txo.map(|outpoint| outpoint.txid.to_string()),
+            funding_vout: channel.funding_txo.map(|outpoint| outpoint.index),
+            short_channel_id: channel.short_channel_id.map(crate::lsp::scid::format),
+            capacity_sats: channel.channel_value_satoshis,
+            inbound_msat: channel.inbound_capacity_msat,
+            outbound_msat: channel.outbound_capacity_msat,
+            is_ready: channel.is_channel_ready,
+            is_usable: channel.is_usable,
+            confirmations: channel.confirmations,
+            pending_htlcs: u32::try_from(channel.pending_inbound_htlcs.len() + channel.pending_outbound_htlcs.len())
+                .unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// What is ours in a channel. LDK reports capacities net of each side's reserve and floors them at zero, so our balance is
+/// exact from our side once it exceeds our reserve, and from the peer's side before.
+fn own_msat(channel: &ChannelDetails) -> u64 {
+    let own_reserve = channel.unspendable_punishment_reserve.unwrap_or(0) * 1000;
+    if channel.outbound_capacity_msat > 0 {
+        return channel.outbound_capacity_msat + own_reserve;
+    }
+    let pending: u64 = channel.pending_inbound_htlcs.iter().map(|htlc| htlc.amount_msat).sum();
+    let theirs = channel.inbound_capacity_msat + channel.counterparty.unspendable_punishment_reserve * 1000 + pending;
+    (channel.channel_value_satoshis * 1000).saturating_sub(theirs)
+}
+
+fn is_closing(balance: &MonitorBalance) -> bool {
+    !matches!(
+        balance,
+        MonitorBalance::ClaimableOnChannelClose { .. }
+            | MonitorBalance::MaybeTimeoutClaimableHTLC { .. }
+            | MonitorBalance::MaybePreimageClaimableHTLC { .. }
+    )
+}
+
+/// Whether every channel with the LSP can carry payments now.
+pub fn all_usable(manager: &ChannelManager) -> bool {
+    manager.list_channels().iter().all(|channel| channel.is_usable || !channel.is_channel_ready)
+}
+
+/// Lowercase hex.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,357 @@
+//! The one thread of a node: a current-thread runtime that lives while there is something to do, and is joined by `destroy()`.
+//!
+//! Between sessions the worker answers what the store alone can answer. A session (lease, LDK, connection) begins with a call
+//! that needs one and ends with `stop()`, with the LSP's connection when no call needs it, or with an error.
+
+use super::boot::{boot, claim_rows};
+use super::command::Command;
+use super::mailbox::Mailbox;
+use super::row::NodeRow;
+use super::serve::{serve, unknown_event, End};
+use super::session::{guarded, Session};
+use super::waiting::{EventWaiter, ReadyWaiter, RouteWaiter, Waiting};
+use super::{Shared, State};
+use crate::checkpoint::rows;
+use crate::error::{Code, Error, Result};
+use crate::events::{Outbox, PaymentEvent};
+use crate::store::{self, Batch, Rows};
+use std::collections::VecDeque;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::time::{sleep_until, timeout, Instant};
+
+/// LDK's deepest calls in an unoptimised build; only touched pages cost memory.
+const STACK_BYTES: usize = 8 << 20;
+/// How often an event is looked for in the store while no session runs.
+const IDLE_LOOK: Duration = Duration::from_millis(250);
+/// The part of the destroy deadline that the last commit and the release may take.
+const TEARDOWN_SHARE: f64 = 0.8;
+
+/// What the worker owns; a session that is here survives the cancellation of whatever ran it, so that it can be torn down.
+struct Worker {
+    shared: Arc<Shared>,
+    waiting: Waiting,
+    session: Option<Session>,
+}
+
+/// Starts the thread.
+pub(super) fn spawn(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
+    shared.thread_begins();
+    #[allow(clippy::disallowed_methods, reason = "this is the one place: one thread per running node")]
+    let spawned = std::thread::Builder::new().name("mayfly".to_owned()).stack_size(STACK_BYTES).spawn({
+        let shared = Arc::clone(&shared);
+        move || run(&shared)
+    });
+    if spawned.is_err() {
+        shared.thread_ended();
+    }
+    spawned
+}
+
+fn run(shared: &Arc<Shared>) {
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let error = Error::new(Code::Internal, format!("no runtime: {error}"));
+                shared.mailbox.leave_for_good(Some(&error));
+                return;
+            }
+        };
+        runtime.block_on(live(Arc::clone(shared)));
+        // Tasks and sockets end here, on this thread.
+        drop(runtime);
+    }));
+    if ran.is_err() {
+        let error = Error::new(Code::Internal, "a panic ended the node's thread; what was committed is safe; start again");
+        shared.set_state(State::Idle);
+        shared.mailbox.leave_for_good(Some(&error));
+    }
+    shared.thread_ended();
+}
+
+async fn live(shared: Arc<Shared>) {
+    let mut worker = Worker { shared: Arc::clone(&shared), waiting: Waiting::default(), session: None };
+    let destroyed = tokio::select! {
+        biased;
+        () = shared.destroy_signalled() => true,
+        () = worker.work() => false,
+    };
+    if destroyed {
+        worker.tear_down().await;
+        shared.mailbox.leave_for_good(None);
+    }
+}
+
+impl Worker {
+    /// Serves commands until there is nothing to do.
+    async fn work(&mut self) {
+        loop {
+            let command = if self.waiting.is_empty() {
+                match self.shared.mailbox.next_or_leave() {
+                    Some(command) => Some(command),
+                    None => return,
+                }
+            } else {
+                self.idle_wait().await
+            };
+            if let Some(command) = command {
+                self.idle_command(command).await;
+            }
+        }
+    }
+
+    /// Waits for a command while callers wait for events that another process may bring.
+    async fn idle_wait(&mut self) -> Option<Command> {
+        self.waiting.drop_abandoned();
+        let rows = read(&self.shared, &[rows::NODE, rows::OUTBOX_PREFIX]).await;
+        match rows.and_then(|rows| Ok((NodeRow::load(&rows)?, Outbox::load(&rows, 0)?))) {
+            Ok((row, outbox)) => self.waiting.answer_events(Instant::now(), |kind| {
+                let event = outbox.iter().find(|event| kind.is_none_or(|kind| event.event_type == kind))?;
+                Some(with_wake_by(event, &row))
+            }),
+            Err(error) => self.waiting.fail(&error),
+        }
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let look = (Instant::now() + IDLE_LOOK).min(self.waiting.next_deadline().unwrap_or_else(Instant::now));
+        tokio::select! {
+            command = self.shared.mailbox.next() => Some(command),
+            () = sleep_until(look) => None,
+        }
+    }
+
+    /// A command while no session runs.
+    async fn idle_command(&mut self, command: Command) {
+        if let Some(error) = self.shared.over() {
+            command.fail(error);
+            return;
+        }
+        match command {
+            Command::Stop { pending } => pending.send(Ok(())),
+            Command::ReceiveNext { pending } => pending.send(Ok(None)),
+            Command::Balance { pending } => pending.send(self.read_row().await.map(|row| row.summary.balance)),
+            Command::Channels { pending } => pending.send(self.read_row().await.map(|row| row.summary.channels)),
+            Command::Ack { id, pending } => {
+                let mut pending = pending.arm();
+                let acked = tokio::select! {
+                    acked = acknowledge(&self.shared, &id) => acked,
+                    () = std::future::poll_fn(|cx| pending.poll_abandoned(cx)) => return,
+                };
+                pending.send(acked);
+            }
+            Command::Route { pending } => match self.saved_route().await {
+                Ok(Some(route)) => pending.send(Ok(route)),
+                Ok(None) => self.session_for(Command::Route { pending }, true).await,
+                Err(error) => pending.send(Err(error)),
+            },
+            Command::Mint { request, pending } => match self.saved_route().await {
+                Ok(Some(route)) => pending.send(self.shared.mint(&request, &route)),
+                Ok(None) => self.session_for(Command::Mint { request, pending }, true).await,
+                Err(error) => pending.send(Err(error)),
+            },
+            // A call that waits brings the node back that lost its LSP while nobody asked.
+            Command::NextEvent { wait, pending } if !wait.is_zero() && self.shared.is_wanted() => {
+                self.session_for(Command::NextEvent { wait, pending }, false).await;
+            }
+            Command::NextEvent { .. } => drop(self.enqueue(command)),
+            Command::Start { .. } | Command::ReceiveBegin { .. } => {
+                self.shared.set_wanted(true);
+                self.session_for(command, false).await;
+            }
+        }
+    }
+
+    /// Puts a caller among those who wait for a session; other commands come back.
+    fn enqueue(&mut self, command: Command) -> Option<Command> {
+        let timeouts = self.shared.config.timeouts;
+        let now = Instant::now();
+        // Usable channels are waited for from the connection on, which may itself take `lsp`.
+        let until = now + timeouts.lsp + timeouts.lsp_request;
+        match command {
+            Command::Start { receiving, pending } => {
+                self.waiting.ready.push(ReadyWaiter { pending: pending.arm(), receiving, until });
+            }
+            Command::ReceiveBegin { limits, pending } => {
+                self.waiting.ready.push(ReadyWaiter { pending: pending.arm(), receiving: false, until });
+                self.waiting.receive_begun = Some((limits, now));
+            }
+            Command::Route { pending } => self.waiting.routes.push(RouteWaiter::Route(pending.arm())),
+            Command::Mint { request, pending } => self.waiting.routes.push(RouteWaiter::Mint(request, pending.arm())),
+            Command::NextEvent { wait, pending } => {
+                self.waiting.events.push(EventWaiter { pending: pending.arm(), until: now + wait });
+            }
+            other => return Some(other),
+        }
+        None
+    }
+
+    async fn session_for(&mut self, command: Command, transient: bool) {
+        drop(self.enqueue(command));
+        self.session(transient).await;
+    }
+
+    /// One session from boot to end. `transient`: it ends when nobody waits any more.
+    async fn session(&mut self, transient: bool) {
+        self.shared.set_state(State::Starting);
+        let mut later = VecDeque::new();
+        let booted = self.boot(&mut later).await;
+        let result = match booted {
+            Ok(Some(session)) => {
+                self.shared.set_state(State::Running);
+                self.session = Some(session);
+                for command in later.drain(..).rev() {
+                    self.shared.mailbox.put_back(command);
+                }
+                self.serve(transient).await
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        for command in later.drain(..).rev() {
+            self.shared.mailbox.put_back(command);
+        }
+        match result {
+            Ok(()) => self.shared.set_state(State::Idle),
+            Err(error) => {
+                tracing::warn!(code = error.code.as_str(), reason = %error.message, "the session ended");
+                self.waiting.fail(&error);
+                self.shared.ended_with(error);
+            }
+        }
+    }
+
+    /// Boots while callers may still give up, ask to stop, or ask for more. `None`: nobody wants it any more.
+    async fn boot(&mut self, later: &mut VecDeque<Command>) -> Result<Option<Session>> {
+        let shared = Arc::clone(&self.shared);
+        let mut booting = pin!(boot(Arc::clone(&shared)));
+        loop {
+            tokio::select! {
+                session = &mut booting => return session.map(Some),
+                command = shared.mailbox.next() => match command {
+                    Command::Stop { pending } => {
+                        shared.set_wanted(false);
+                        self.waiting.fail(&Error::new(Code::Aborted, "stop() was called while the node started"));
+                        pending.send(Ok(()));
+                        return Ok(None);
+                    }
+                    other => later.extend(self.enqueue(other)),
+                },
+                () = self.waiting.all_abandoned() => {
+                    tracing::debug!("nobody waits for the start any more");
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    async fn serve(&mut self, transient: bool) -> Result<()> {
+        let Some(session) = self.session.as_mut() else { return Ok(()) };
+        let ended = serve(session, &mut self.waiting, &self.shared.mailbox, transient).await;
+        self.waiting.abort_tasks();
+        self.shared.set_state(State::Stopping);
+        let Some(mut session) = self.session.take() else { return Ok(()) };
+        match ended {
+            Ok(End::Stopped) => {
+                let finished = session.turn().await;
+                self.shared.set_wake_by(session.summary().wake_by());
+                let released = release(session).await;
+                self.answer_the_stopped(&finished.and(released));
+                Ok(())
+            }
+            Err(error) => {
+                // A promise of a commit that did not happen must not read as one of a destroyed node.
+                for pending in session.on_commit.drain(..) {
+                    pending.send(Err(error.clone()));
+                }
+                let _ = guarded("disconnecting", || session.peers.disconnect_all_peers());
+                if let Err(problem) = release(session).await {
+                    tracing::debug!(reason = %problem.message, "the lease was not given back");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn answer_the_stopped(&mut self, result: &Result<()>) {
+        for pending in self.waiting.stops.drain(..) {
+            pending.send(result.clone());
+        }
+        for waiter in self.waiting.events.drain(..) {
+            waiter.pending.send(Ok(None));
+        }
+        if let Some(pending) = self.waiting.receive.take() {
+            pending.send(Ok(None));
+        }
+        self.waiting.fail(&Error::new(Code::Aborted, "stop() was called"));
+    }
+
+    async fn read_row(&self) -> Result<NodeRow> {
+        NodeRow::load(&read(&self.shared, &[rows::NODE]).await?)
+    }
+
+    async fn saved_route(&self) -> Result<Option<crate::lsp::JitRoute>> {
+        let route = self.read_row().await?.route_of(&self.shared.config.lsp.node_id);
+        self.shared.learnt(route);
+        Ok(route)
+    }
+
+    /// `destroy()`: the peer first, so that the LSP knows at once; then what is worth a commit; then the lease.
+    async fn tear_down(&mut self) {
+        self.waiting.abort_tasks();
+        let Some(mut session) = self.session.take() else { return };
+        let budget = self.shared.config.destroy_timeout.mul_f64(TEARDOWN_SHARE);
+        let last = async {
+            let _ = guarded("disconnecting", || session.peers.disconnect_all_peers());
+            if let Err(error) = session.turn().await {
+                self.shared.unfinished(format!("the last commit: {}", error.message));
+            }
+            if let Err(error) = release(session).await {
+                self.shared.unfinished(format!("giving the lease back: {}", error.message));
+            }
+        };
+        if timeout(budget, last).await.is_err() {
+            self.shared.unfinished("the last commit and the release took too long".to_owned());
+        }
+    }
+}
+
+/// Sockets first, then the lease: nobody else may come while we still speak.
+async fn release(session: Session) -> Result<()> {
+    let Session { committer, peers, link, .. } = session;
+    let _ = guarded("disconnecting", || peers.disconnect_all_peers());
+    drop(link);
+    committer.release().await
+}
+
+async fn read(shared: &Shared, prefixes: &[&str]) -> Result<Rows> {
+    let wallet = shared.keys()?.wallet_id(shared.config.network);
+    let mut store = store::open(&shared.config.store, wallet);
+    let bound = shared.config.timeouts.store;
+    timeout(bound, store.read(prefixes)).await.unwrap_or_else(|_| {
+        Err(Error::new(Code::StoreUnavailable, format!("the store did not answer within {} ms", bound.as_millis())))
+    })
+}
+
+/// An ack while no session runs: claim, delete the row, give the lease back.
+async fn acknowledge(shared: &Shared, id: &str) -> Result<()> {
+    let (mut committer, snapshot) = claim_rows(shared).await?;
+    let mut outbox = Outbox::load(&snapshot.rows, 0)?;
+    let acked = if outbox.ack(id) {
+        let mut batch = Batch::default();
+        outbox.stage(&mut batch)?;
+        committer.commit(&batch).await
+    } else {
+        Err(unknown_event(id))
+    };
+    committer.release().await.and(acked)
+}
+
+fn with_wake_by(event: &PaymentEvent, row: &NodeRow) -> PaymentEvent {
+    PaymentEvent { wake_by: row.summary.wake_by_of(&event.payment_hash), ..event.clone() }
+}

@@ -1,0 +1,106 @@
+//! Which rows come back, through a claim and through a read.
+
+use super::{batch, claim, commit, nonce, reopened, rows_of, Place};
+use crate::store::{Batch, Outcome, Position, Rows, Seq, Standing, COLD_PREFIX};
+
+pub async fn cold_rows_are_not_loaded_but_read(place: &impl Place) {
+    let mut store = place();
+    let at = claim(&mut *store).await.position;
+    let (cold1, cold2) = (format!("{COLD_PREFIX}1"), format!("{COLD_PREFIX}2/x"));
+    // Neighbours of the prefix in byte order, and the prefix without its slash, are hot.
+    let hot: &[(&str, &[u8])] =
+        &[("ledger", b"h"), ("ledger.", b"h"), ("ledger0", b"h"), ("ledges", b"h"), ("a", b"h")];
+    let mut change = batch(hot);
+    change.put(cold1.clone(), b"c1".to_vec());
+    change.put(cold2.clone(), b"c2".to_vec());
+    change.put(COLD_PREFIX, b"c0".to_vec());
+    commit(&mut *store, at, &change).await;
+    drop(store);
+    assert_eq!(reopened(place).await.rows, rows_of(hot));
+    let cold = rows_of(&[(COLD_PREFIX, b"c0"), (&cold1, b"c1"), (&cold2, b"c2")]);
+    assert_eq!(place().read(&[COLD_PREFIX]).await.unwrap(), cold);
+}
+
+pub async fn prefixes_select_exactly_what_starts_with_them(place: &impl Place) {
+    let mut store = place();
+    let at = claim(&mut *store).await.position;
+    let all: &[(&str, &[u8])] =
+        &[("a", b"1"), ("a/1", b"2"), ("a/2", b"3"), ("a0", b"4"), ("b%", b"5"), ("b_", b"6"), ("bx", b"7")];
+    commit(&mut *store, at, &batch(all)).await;
+    let mut reader = place();
+    for (prefixes, expected) in [
+        (&[][..], &all[..0]),
+        (&[""][..], all),
+        (&["a/"][..], &all[1..3]),
+        (&["a/1"][..], &all[1..2]),
+        // Nothing in a prefix is a wildcard, and a row under two prefixes comes once.
+        (&["b%"][..], &all[4..5]),
+        (&["b_"][..], &all[5..6]),
+        (&["a", "a/", "bx"][..], &[&all[..4], &all[6..]].concat()[..]),
+        (&["zz"][..], &all[..0]),
+    ] {
+        assert_eq!(reader.read(prefixes).await.unwrap(), rows_of(expected), "{prefixes:?}");
+    }
+}
+
+pub async fn a_reader_without_a_lease_sees_what_is_committed_beside_the_holder(place: &impl Place) {
+    let mut holder = place();
+    let mut reader = place();
+    let at = claim(&mut *holder).await.position;
+    assert_eq!(reader.read(&[""]).await.unwrap(), Rows::new());
+    let at = commit(&mut *holder, at, &batch(&[("a", b"1"), ("b", b"1")])).await;
+    assert_eq!(reader.read(&[""]).await.unwrap(), rows_of(&[("a", b"1"), ("b", b"1")]));
+    assert_eq!(holder.commit(Position { seq: Seq(9), ..at }, nonce(), &batch(&[("a", b"9")])).await, Outcome::Fenced);
+    assert_eq!(reader.read(&["a"]).await.unwrap(), rows_of(&[("a", b"1")]));
+    let at = commit(&mut *holder, at, &batch(&[("a", b"2"), ("b", b"2")])).await;
+    assert_eq!(holder.read(&[""]).await.unwrap(), rows_of(&[("a", b"2"), ("b", b"2")]));
+    assert_eq!(reader.read(&[""]).await.unwrap(), rows_of(&[("a", b"2"), ("b", b"2")]));
+    // Reading took nothing from the holder, and works after it, too.
+    assert_eq!(holder.check(at).await.unwrap(), Standing::Held(Seq(2)));
+    drop(holder);
+    assert_eq!(reader.read(&["b"]).await.unwrap(), rows_of(&[("b", b"2")]));
+}
+
+pub async fn reading_a_wallet_that_was_never_claimed_finds_nothing(place: &impl Place) {
+    assert_eq!(place().read(&["", COLD_PREFIX]).await.unwrap(), Rows::new());
+}
+
+pub async fn values_of_a_megabyte_and_empty_values_come_back_as_they_were(place: &impl Place) {
+    let mut store = place();
+    let at = claim(&mut *store).await.position;
+    let large: Vec<u8> = (0..1_048_576u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let at = commit(&mut *store, at, &batch(&[("large", &large), ("empty", b""), ("zeros", &[0; 100])])).await;
+    let larger: Vec<u8> = large.iter().rev().copied().collect();
+    commit(&mut *store, at, &batch(&[("large", &larger), ("copy", &large)])).await;
+    drop(store);
+    let snapshot = reopened(place).await;
+    assert!(snapshot.rows == rows_of(&[("copy", &large), ("empty", b""), ("large", &larger), ("zeros", &[0; 100])]));
+}
+
+pub async fn many_rows_come_back_as_they_were(place: &impl Place) {
+    let mut store = place();
+    let at = claim(&mut *store).await.position;
+    let mut change = Batch::default();
+    for i in 0..3_000u32 {
+        change.put(format!("row/{i}"), i.to_be_bytes().to_vec());
+    }
+    commit(&mut *store, at, &change).await;
+    drop(store);
+    assert!(reopened(place).await.rows == *change.puts());
+}
+
+pub async fn keys_of_any_text_come_back_in_order(place: &impl Place) {
+    let mut store = place();
+    let at = claim(&mut *store).await.position;
+    let long = "k".repeat(500);
+    let keys =
+        ["", " ", "'; DROP TABLE item; --", "A", "a", "é", "\u{10ffff}", "\u{d7ff}x", "\u{e000}", "a\"b\\c", &long];
+    let all: Vec<(&str, &[u8])> = keys.iter().map(|key| (*key, key.as_bytes())).collect();
+    commit(&mut *store, at, &batch(&all)).await;
+    drop(store);
+    assert_eq!(reopened(place).await.rows, rows_of(&all));
+    for (key, value) in &all {
+        let found = place().read(&[key]).await.unwrap();
+        assert_eq!(found.get(*key).map(Vec::as_slice), Some(*value), "{key:?}");
+    }
+}

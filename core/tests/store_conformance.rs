@@ -1,0 +1,23 @@
+//! Every store against the one suite. A new store joins with one line.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use mayfly_core::config::StoreUrl;
+use mayfly_core::store::conformance::Place;
+use mayfly_core::store::memory::MemoryWallet;
+use mayfly_core::store::{self, WalletId};
+use mayfly_core::store_conformance;
+
+fn memory() -> impl Place {
+    let wallet = MemoryWallet::default();
+    move || Box::new(wallet.store()) as _
+}
+
+fn file() -> impl Place {
+    // The closure owns the scratch folder: it goes when the case is over. The wallet's folder is made by the first claim.
+    let scratch = tempfile::tempdir().unwrap();
+    move || store::open(&StoreUrl::File(scratch.path().join("wallets")), WalletId([7; 32]))
+}
+
+store_conformance!(memory_store, super::memory);
+store_conformance!(file_store, super::file);
