@@ -2,7 +2,14 @@
 //!
 //! It listens on loopback only, its wallets have public seeds, and its chain is a regtest that nobody else knows.
 
+pub mod args;
 pub mod chain;
+pub mod control;
 pub mod esplora;
 pub mod faults;
+pub mod lab;
+pub mod logging;
+pub mod lsp;
+pub mod node;
+pub mod payer;
 pub mod webhook;
