@@ -6,7 +6,6 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bitcoin::block::Header;
 use bitcoin::hashes::{sha256, Hash};
@@ -83,9 +82,9 @@ impl Chain {
                 }
             }
             let height = self.height() + 1;
-            let undo = self
-                .check_block(&block)
-                .map_err(|e| ChainError::Storage(format!("saved block {height} is refused ({e}): delete the lab's folder")))?;
+            let undo = self.check_block(&block).map_err(|e| {
+                ChainError::Storage(format!("saved block {height} is refused ({e}): delete the lab's folder"))
+            })?;
             self.apply(block, undo);
         }
         for tx in saved.mempool {
@@ -149,9 +148,10 @@ impl Chain {
 
     /// Unspent outputs that pay to `script`, unconfirmed ones included, without those that the mempool spends.
     pub fn coins_of(&self, script: &Script) -> Vec<(OutPoint, Coin)> {
-        let unconfirmed = self.mempool.iter().flat_map(|(txid, entry)| {
-            (0..entry.tx.output.len()).map(|vout| OutPoint::new(*txid, vout as u32))
-        });
+        let unconfirmed = self
+            .mempool
+            .iter()
+            .flat_map(|(txid, entry)| (0..entry.tx.output.len()).map(|vout| OutPoint::new(*txid, vout as u32)));
         let confirmed = self.coins.iter().filter(|(_, c)| *c.output.script_pubkey == *script).map(|(o, _)| *o);
         confirmed
             .chain(unconfirmed)
@@ -335,9 +335,10 @@ impl Chain {
         let Some(coinbase) = block.txdata.first().filter(|tx| tx.is_coinbase()) else {
             return Err("bad-cb-missing".into());
         };
-        let starts_with_height = coinbase.input.first().is_some_and(|input| {
-            input.script_sig.as_bytes().starts_with(coinbase_script(height).as_bytes())
-        });
+        let starts_with_height = coinbase
+            .input
+            .first()
+            .is_some_and(|input| input.script_sig.as_bytes().starts_with(coinbase_script(height).as_bytes()));
         if !starts_with_height {
             return Err("bad-cb-height".into());
         }
@@ -452,11 +453,14 @@ pub fn script_hash(script: &Script) -> sha256::Hash {
 
 /// How many coins `tx` spends.
 fn spends(tx: &Transaction) -> usize {
-    if tx.is_coinbase() { 0 } else { tx.input.len() }
+    if tx.is_coinbase() {
+        0
+    } else {
+        tx.input.len()
+    }
 }
 
 fn unix_now() -> u32 {
-    // Before 1970 or after 2106 the lab's clock reads 0, and blocks count on from the median time.
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u32::try_from(since_epoch.as_secs()).unwrap_or(0)
+    // After 2106 headers have no room for it: then blocks count on from the median time.
+    u32::try_from(mayfly_core::clock::now().as_secs()).unwrap_or(0)
 }

@@ -5,7 +5,7 @@
 //! channel's funding transaction waits for the peer's signature): its inputs are reserved, for as long as this object lives.
 //! Anyone can derive these keys: regtest only.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bitcoin::absolute::LockTime;
@@ -14,7 +14,8 @@ use bitcoin::secp256k1::{All, Message, Secp256k1, SecretKey};
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::transaction::Version;
 use bitcoin::{
-    Address, Amount, CompressedPublicKey, KnownHrp, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness,
+    Address, Amount, CompressedPublicKey, KnownHrp, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut,
+    Txid, Witness,
 };
 
 use super::{Chain, ChainError, Coin, SharedChain, COINBASE_MATURITY};
@@ -29,7 +30,8 @@ pub struct Wallet {
     secp: Secp256k1<All>,
     key: SecretKey,
     script: ScriptBuf,
-    reserved: Mutex<HashSet<OutPoint>>,
+    /// Inputs of what is signed, and by which transaction.
+    reserved: Mutex<HashMap<OutPoint, Txid>>,
 }
 
 impl Wallet {
@@ -80,7 +82,9 @@ impl Wallet {
         let amount = Amount::from_sat(sats);
         let mut coins = self.spendable(chain);
         // Confirmed ones first, so that chains of unconfirmed change stay short; then large ones, so that inputs are few.
-        coins.sort_by_key(|(outpoint, coin)| (coin.height > chain.height(), u64::MAX - coin.output.value.to_sat(), *outpoint));
+        coins.sort_by_key(|(outpoint, coin)| {
+            (coin.height > chain.height(), u64::MAX - coin.output.value.to_sat(), *outpoint)
+        });
         let mut tx = Transaction {
             version: Version::TWO,
             lock_time: LockTime::ZERO,
@@ -108,7 +112,8 @@ impl Wallet {
                     output.value = change;
                 }
                 self.sign(&mut tx, &chosen);
-                self.reserved().extend(tx.input.iter().map(|input| input.previous_output));
+                let txid = tx.compute_txid();
+                self.reserved().extend(tx.input.iter().map(|input| (input.previous_output, txid)));
                 return Ok(tx);
             }
         }
@@ -120,12 +125,14 @@ impl Wallet {
     /// taken back.
     fn spendable(&self, chain: &Chain) -> Vec<(OutPoint, Coin)> {
         let next = chain.height() + 1;
-        let reserved = self.reserved();
+        let mut reserved = self.reserved();
+        // What is broadcast needs no reservation; should a reorg drop it later, its coins are free.
+        reserved.retain(|_, txid| chain.transaction(txid).is_none());
         let mut coins = chain.coins_of(&self.script);
         coins.retain(|(outpoint, coin)| {
             let mature = !coin.coinbase || next - coin.height >= COINBASE_MATURITY;
             let confirmed = coin.height < next;
-            mature && !reserved.contains(outpoint) && (confirmed || self.is_ours(chain, outpoint))
+            mature && !reserved.contains_key(outpoint) && (confirmed || self.is_ours(chain, outpoint))
         });
         coins
     }
@@ -154,7 +161,7 @@ impl Wallet {
         }
     }
 
-    fn reserved(&self) -> MutexGuard<'_, HashSet<OutPoint>> {
+    fn reserved(&self) -> MutexGuard<'_, HashMap<OutPoint, Txid>> {
         self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
