@@ -272,8 +272,12 @@ fn tear(stream: &TcpStream) {
 /// Connects to the server and passes bytes both ways. The server's stream is left in `server`, so that the caller can tear
 /// it also when this future is dropped half way.
 async fn carry(
-    client: &mut TcpStream, server: &mut Option<TcpStream>, upstream: SocketAddr, mut faults: watch::Receiver<Faults>,
-    meter: &Meter, accepted: Instant,
+    client: &mut TcpStream,
+    server: &mut Option<TcpStream>,
+    upstream: SocketAddr,
+    mut faults: watch::Receiver<Faults>,
+    meter: &Meter,
+    accepted: Instant,
 ) -> io::Result<()> {
     client.set_nodelay(true)?;
     let early = wait_for_light(client, &mut faults).await?;
@@ -372,7 +376,9 @@ impl Pump<'_> {
 
 /// Writes each parcel when its time has come, and not in the dark.
 async fn deliver(
-    mut to: WriteHalf<'_>, mut receive: mpsc::Receiver<Parcel>, faults: &mut watch::Receiver<Faults>,
+    mut to: WriteHalf<'_>,
+    mut receive: mpsc::Receiver<Parcel>,
+    faults: &mut watch::Receiver<Faults>,
 ) -> io::Result<()> {
     while let Some((arrival, chunk)) = receive.recv().await {
         if arrival > Instant::now() {

@@ -114,7 +114,9 @@ impl fmt::Display for WebhookUrl {
 /// must run inside a tokio runtime. Drop the handle to forget it, or await it for the answer's status code. No retry; a
 /// redirect is not followed.
 pub fn post(
-    url: WebhookUrl, headers: Vec<(String, String)>, body: impl Into<Bytes>,
+    url: WebhookUrl,
+    headers: Vec<(String, String)>,
+    body: impl Into<Bytes>,
 ) -> JoinHandle<Result<u16, WebhookError>> {
     let body = body.into();
     tokio::spawn(async move {
@@ -141,7 +143,8 @@ async fn deliver(url: &WebhookUrl, headers: Vec<(String, String)>, body: Bytes) 
     }
     let unreachable = |e: hyper::Error| WebhookError::Unreachable(e.to_string());
     let stream = TcpStream::connect(url.address).await.map_err(|e| WebhookError::Unreachable(e.to_string()))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(unreachable)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(unreachable)?;
     let exchange = async {
         let response = sender.send_request(request).await?;
         let status = response.status().as_u16();

@@ -150,9 +150,7 @@ impl SharedChain {
                 removed.clear();
             }
             chain.refill_mempool(removed)?;
-            (0..=depth)
-                .map(|_| chain.mine_one(self.inner.miner.script(), transactions == Reorged::Remined))
-                .collect()
+            (0..=depth).map(|_| chain.mine_one(self.inner.miner.script(), transactions == Reorged::Remined)).collect()
         })
     }
 

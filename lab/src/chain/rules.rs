@@ -89,9 +89,9 @@ pub fn check_spend(tx: &Transaction, coins: &[Coin], headers: &[Header]) -> Resu
     }
     let value_in: Amount = coins.iter().map(|c| c.output.value).sum();
     let value_out: Amount = tx.output.iter().map(|o| o.value).sum();
-    let fee = value_in.checked_sub(value_out).ok_or_else(|| {
-        format!("bad-txns-in-belowout, value in ({value_in}) < value out ({value_out})")
-    })?;
+    let fee = value_in
+        .checked_sub(value_out)
+        .ok_or_else(|| format!("bad-txns-in-belowout, value in ({value_in}) < value out ({value_out})"))?;
     check_scripts(tx, coins)?;
     Ok(fee)
 }

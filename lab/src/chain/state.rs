@@ -83,9 +83,9 @@ impl Chain {
                 }
             }
             let height = self.height() + 1;
-            let undo = self
-                .check_block(&block)
-                .map_err(|e| ChainError::Storage(format!("saved block {height} is refused ({e}): delete the lab's folder")))?;
+            let undo = self.check_block(&block).map_err(|e| {
+                ChainError::Storage(format!("saved block {height} is refused ({e}): delete the lab's folder"))
+            })?;
             self.apply(block, undo);
         }
         for tx in saved.mempool {
@@ -149,9 +149,10 @@ impl Chain {
 
     /// Unspent outputs that pay to `script`, unconfirmed ones included, without those that the mempool spends.
     pub fn coins_of(&self, script: &Script) -> Vec<(OutPoint, Coin)> {
-        let unconfirmed = self.mempool.iter().flat_map(|(txid, entry)| {
-            (0..entry.tx.output.len()).map(|vout| OutPoint::new(*txid, vout as u32))
-        });
+        let unconfirmed = self
+            .mempool
+            .iter()
+            .flat_map(|(txid, entry)| (0..entry.tx.output.len()).map(|vout| OutPoint::new(*txid, vout as u32)));
         let confirmed = self.coins.iter().filter(|(_, c)| *c.output.script_pubkey == *script).map(|(o, _)| *o);
         confirmed
             .chain(unconfirmed)
@@ -335,9 +336,10 @@ impl Chain {
         let Some(coinbase) = block.txdata.first().filter(|tx| tx.is_coinbase()) else {
             return Err("bad-cb-missing".into());
         };
-        let starts_with_height = coinbase.input.first().is_some_and(|input| {
-            input.script_sig.as_bytes().starts_with(coinbase_script(height).as_bytes())
-        });
+        let starts_with_height = coinbase
+            .input
+            .first()
+            .is_some_and(|input| input.script_sig.as_bytes().starts_with(coinbase_script(height).as_bytes()));
         if !starts_with_height {
             return Err("bad-cb-height".into());
         }
@@ -452,7 +454,11 @@ pub fn script_hash(script: &Script) -> sha256::Hash {
 
 /// How many coins `tx` spends.
 fn spends(tx: &Transaction) -> usize {
-    if tx.is_coinbase() { 0 } else { tx.input.len() }
+    if tx.is_coinbase() {
+        0
+    } else {
+        tx.input.len()
+    }
 }
 
 fn unix_now() -> u32 {

@@ -14,7 +14,8 @@ use bitcoin::secp256k1::{All, Message, Secp256k1, SecretKey};
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::transaction::Version;
 use bitcoin::{
-    Address, Amount, CompressedPublicKey, KnownHrp, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness,
+    Address, Amount, CompressedPublicKey, KnownHrp, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut,
+    Witness,
 };
 
 use super::{Chain, ChainError, Coin, SharedChain, COINBASE_MATURITY};
@@ -80,7 +81,9 @@ impl Wallet {
         let amount = Amount::from_sat(sats);
         let mut coins = self.spendable(chain);
         // Confirmed ones first, so that chains of unconfirmed change stay short; then large ones, so that inputs are few.
-        coins.sort_by_key(|(outpoint, coin)| (coin.height > chain.height(), u64::MAX - coin.output.value.to_sat(), *outpoint));
+        coins.sort_by_key(|(outpoint, coin)| {
+            (coin.height > chain.height(), u64::MAX - coin.output.value.to_sat(), *outpoint)
+        });
         let mut tx = Transaction {
             version: Version::TWO,
             lock_time: LockTime::ZERO,

@@ -40,9 +40,8 @@ const TXS_PAGE: usize = 25;
 const UNCONFIRMED_PAGE: usize = 50;
 
 /// The confirmation targets that Esplora answers for, in blocks.
-const TARGETS: [u16; 28] = [
-    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 144, 504, 1008,
-];
+const TARGETS: [u16; 28] =
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 144, 504, 1008];
 
 /// What `GET /fee-estimates` says, settable while it is served; clones share it.
 #[derive(Clone)]
@@ -176,7 +175,11 @@ fn parse<T: FromStr<Err: Display>>(what: &str, text: &str) -> Answer<T> {
 }
 
 /// Looks a transaction of the path up and answers from it.
-fn with_tx<T>(shared: &Shared, txid: &str, f: impl FnOnce(&Chain, &Transaction, Option<u32>) -> Answer<T>) -> Answer<T> {
+fn with_tx<T>(
+    shared: &Shared,
+    txid: &str,
+    f: impl FnOnce(&Chain, &Transaction, Option<u32>) -> Answer<T>,
+) -> Answer<T> {
     let txid: Txid = parse("txid", txid)?;
     let chain = shared.chain.lock();
     let (tx, height) = chain.transaction(&txid).ok_or(NO_TX)?;
@@ -263,9 +266,7 @@ async fn tx_proof(State(shared): State<Shared>, Path(txid): Path<String>) -> Ans
     })
 }
 
-async fn outspend(
-    State(shared): State<Shared>, Path((txid, vout)): Path<(String, String)>,
-) -> Answer<Json<Value>> {
+async fn outspend(State(shared): State<Shared>, Path((txid, vout)): Path<(String, String)>) -> Answer<Json<Value>> {
     let vout: u32 = parse("output index", &vout)?;
     with_tx(&shared, &txid, |chain, tx, _| {
         if vout as usize >= tx.output.len() {
@@ -308,7 +309,8 @@ async fn script_txs(State(shared): State<Shared>, Path(hash): Path<String>) -> A
 }
 
 async fn script_txs_after(
-    State(shared): State<Shared>, Path((hash, last_seen)): Path<(String, String)>,
+    State(shared): State<Shared>,
+    Path((hash, last_seen)): Path<(String, String)>,
 ) -> Answer<Json<Value>> {
     let hash = natural_hash(&hash)?;
     let last_seen: Txid = parse("txid", &last_seen)?;
