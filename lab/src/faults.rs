@@ -325,8 +325,13 @@ struct Pump<'a> {
     handshake: &'a Handshake,
 }
 
-/// What travels: bytes, or a FIN when there are none; with the time of its arrival.
-type Parcel = (Instant, Vec<u8>);
+/// What travels.
+enum Parcel {
+    Bytes(Vec<u8>),
+    Fin,
+    /// The sender is gone without a FIN, for this reason. It travels behind the bytes that were sent before.
+    Rst(io::Error),
+}
 
 impl Pump<'_> {
     async fn run(self, from: ReadHalf<'_>, to: WriteHalf<'_>, early: Vec<u8>) -> io::Result<()> {
@@ -336,33 +341,39 @@ impl Pump<'_> {
         Ok(())
     }
 
-    /// Reads until the FIN and stamps every chunk with its arrival.
-    async fn take(mut self, mut from: ReadHalf<'_>, send: mpsc::Sender<Parcel>, early: Vec<u8>) -> io::Result<()> {
-        let mut chunk = early;
-        if chunk.is_empty() {
-            chunk = self.read(&mut from).await?;
-        }
+    /// Reads until the FIN and stamps everything with its arrival.
+    async fn take(
+        mut self,
+        mut from: ReadHalf<'_>,
+        send: mpsc::Sender<(Instant, Parcel)>,
+        early: Vec<u8>,
+    ) -> io::Result<()> {
+        let mut parcel = if early.is_empty() { self.read(&mut from).await? } else { Parcel::Bytes(early) };
         let mut arrival = self.handshake.accepted;
         loop {
-            let end = chunk.is_empty();
-            if !end {
-                self.meter.count(self.direction, chunk.len());
+            let last = !matches!(parcel, Parcel::Bytes(_));
+            if let Parcel::Bytes(bytes) = &parcel {
+                self.meter.count(self.direction, bytes.len());
             }
             // Never before what was sent earlier, also when the latency has just been lowered.
             arrival = arrival.max(self.arrival());
-            if send.send((arrival, chunk)).await.is_err() || end {
+            if send.send((arrival, parcel)).await.is_err() || last {
                 // A gone receiver has an error of its own, which ends the connection.
                 return Ok(());
             }
-            chunk = self.read(&mut from).await?;
+            parcel = self.read(&mut from).await?;
         }
     }
 
-    async fn read(&mut self, from: &mut ReadHalf<'_>) -> io::Result<Vec<u8>> {
+    /// Fails only when the link is gone.
+    async fn read(&mut self, from: &mut ReadHalf<'_>) -> io::Result<Parcel> {
         in_the_light(&mut self.faults).await?;
         let mut chunk = Vec::with_capacity(CHUNK);
-        from.read_buf(&mut chunk).await?;
-        Ok(chunk)
+        Ok(match from.read_buf(&mut chunk).await {
+            Ok(0) => Parcel::Fin,
+            Ok(_) => Parcel::Bytes(chunk),
+            Err(e) => Parcel::Rst(e),
+        })
     }
 
     fn arrival(&self) -> Instant {
@@ -374,21 +385,29 @@ impl Pump<'_> {
     }
 }
 
-/// Writes each parcel when its time has come, and not in the dark.
+/// Hands over each parcel when its time has come, and not in the dark.
 async fn deliver(
     mut to: WriteHalf<'_>,
-    mut receive: mpsc::Receiver<Parcel>,
+    mut receive: mpsc::Receiver<(Instant, Parcel)>,
     faults: &mut watch::Receiver<Faults>,
 ) -> io::Result<()> {
-    while let Some((arrival, chunk)) = receive.recv().await {
+    while let Some((arrival, parcel)) = receive.recv().await {
         if arrival > Instant::now() {
             sleep_until(arrival).await;
         }
         in_the_light(faults).await?;
-        if chunk.is_empty() {
-            return shut_down(&mut to).await;
+        let handed = match parcel {
+            Parcel::Bytes(bytes) => to.write_all(&bytes).await,
+            Parcel::Fin => return shut_down(&mut to).await,
+            Parcel::Rst(e) => return Err(e),
+        };
+        if let Err(e) = handed {
+            // The receiver answers with an RST, which takes its own way back; what it sent before goes ahead of it.
+            let latency = faults.borrow().latency;
+            sleep(latency).await;
+            in_the_light(faults).await?;
+            return Err(e);
         }
-        to.write_all(&chunk).await?;
     }
     Ok(())
 }

@@ -108,8 +108,12 @@ impl SharedChain {
         Ok(SharedChain { inner: Arc::new(Inner { chain: Mutex::new(chain), tip, mempool_changes, miner }) })
     }
 
-    /// For several questions about one instant. Don't hold it across an await, nor call other methods under it.
-    pub fn lock(&self) -> MutexGuard<'_, Chain> {
+    /// Several questions about one instant. `f` must not call the handle: it would wait for itself.
+    pub fn read<T>(&self, f: impl FnOnce(&Chain) -> T) -> T {
+        f(&self.lock())
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Chain> {
         // A panic elsewhere while it was held doesn't make the chain unreadable.
         self.inner.chain.lock().unwrap_or_else(PoisonError::into_inner)
     }

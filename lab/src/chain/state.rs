@@ -6,7 +6,6 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bitcoin::block::Header;
 use bitcoin::hashes::{sha256, Hash};
@@ -462,7 +461,6 @@ fn spends(tx: &Transaction) -> usize {
 }
 
 fn unix_now() -> u32 {
-    // Before 1970 or after 2106 the lab's clock reads 0, and blocks count on from the median time.
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u32::try_from(since_epoch.as_secs()).unwrap_or(0)
+    // After 2106 headers have no room for it: then blocks count on from the median time.
+    u32::try_from(mayfly_core::clock::now().as_secs()).unwrap_or(0)
 }

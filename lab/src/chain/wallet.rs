@@ -5,7 +5,7 @@
 //! channel's funding transaction waits for the peer's signature): its inputs are reserved, for as long as this object lives.
 //! Anyone can derive these keys: regtest only.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bitcoin::absolute::LockTime;
@@ -15,7 +15,7 @@ use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::transaction::Version;
 use bitcoin::{
     Address, Amount, CompressedPublicKey, KnownHrp, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut,
-    Witness,
+    Txid, Witness,
 };
 
 use super::{Chain, ChainError, Coin, SharedChain, COINBASE_MATURITY};
@@ -30,7 +30,8 @@ pub struct Wallet {
     secp: Secp256k1<All>,
     key: SecretKey,
     script: ScriptBuf,
-    reserved: Mutex<HashSet<OutPoint>>,
+    /// Inputs of what is signed, and by which transaction.
+    reserved: Mutex<HashMap<OutPoint, Txid>>,
 }
 
 impl Wallet {
@@ -111,7 +112,8 @@ impl Wallet {
                     output.value = change;
                 }
                 self.sign(&mut tx, &chosen);
-                self.reserved().extend(tx.input.iter().map(|input| input.previous_output));
+                let txid = tx.compute_txid();
+                self.reserved().extend(tx.input.iter().map(|input| (input.previous_output, txid)));
                 return Ok(tx);
             }
         }
@@ -123,12 +125,14 @@ impl Wallet {
     /// taken back.
     fn spendable(&self, chain: &Chain) -> Vec<(OutPoint, Coin)> {
         let next = chain.height() + 1;
-        let reserved = self.reserved();
+        let mut reserved = self.reserved();
+        // What is broadcast needs no reservation; should a reorg drop it later, its coins are free.
+        reserved.retain(|_, txid| chain.transaction(txid).is_none());
         let mut coins = chain.coins_of(&self.script);
         coins.retain(|(outpoint, coin)| {
             let mature = !coin.coinbase || next - coin.height >= COINBASE_MATURITY;
             let confirmed = coin.height < next;
-            mature && !reserved.contains(outpoint) && (confirmed || self.is_ours(chain, outpoint))
+            mature && !reserved.contains_key(outpoint) && (confirmed || self.is_ours(chain, outpoint))
         });
         coins
     }
@@ -157,7 +161,7 @@ impl Wallet {
         }
     }
 
-    fn reserved(&self) -> MutexGuard<'_, HashSet<OutPoint>> {
+    fn reserved(&self) -> MutexGuard<'_, HashMap<OutPoint, Txid>> {
         self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
