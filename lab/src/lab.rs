@@ -270,9 +270,13 @@ async fn start_payer(
         payer.call(|node| async move { node.open_channel().await }).await?.map_err(broken)?;
     }
     // Also after a lab that ended between the broadcast and the confirmations.
-    if !payer.call(|node| async move { node.base.manager().list_channels().iter().any(|c| c.is_channel_ready) }).await?
-    {
-        chain.mine(CONFIRMATIONS).map_err(broken)?;
+    let confirmations = payer.call(|node| async move {
+        let channels = node.base.manager().list_channels();
+        channels.iter().filter_map(|channel| channel.confirmations).max().unwrap_or(0)
+    });
+    let missing = CONFIRMATIONS.saturating_sub(confirmations.await?);
+    if missing > 0 {
+        chain.mine(missing).map_err(broken)?;
     }
     payer.call(|node| async move { node.until(Node::has_channel).await }).await?;
     Ok(payer)

@@ -249,6 +249,38 @@ async fn with_the_timer_of_released_lsps_a_reconnected_client_is_paid_too() {
     lab.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_payment_has_exactly_the_cltv_that_the_invoice_asks_for_and_a_usual_one_more() {
+    let lab = std::sync::Arc::new(lab(LspOptions::default()).await);
+    let mut wallet = Wallet::new(&lab);
+    wallet.start().await;
+    let route = wallet.register().await;
+    wallet.stop();
+    let mut posted = webhook(&lab, &wallet).await;
+    // The next block, the invoice's 144 for the client and 72 for the LSP.
+    let exactly = lab.chain.height() + 1 + 144 + 72;
+    for strict_cltv in [true, false] {
+        let invoice = wallet.invoice(&route, 1_000_000);
+        let bolt11 = invoice.bolt11.parse().unwrap();
+        let payment = Payment { invoice: bolt11, amount_msat: None, timeout: PATIENCE, strict_cltv };
+        let paying = tokio::spawn({
+            let lab = lab.clone();
+            async move { lab.pay(payment).await.unwrap() }
+        });
+        next(&mut posted).await;
+        let expiry = lab.with_lsp(|lsp| {
+            let channels = lsp.base.manager().list_channels();
+            channels.iter().flat_map(|channel| &channel.pending_inbound_htlcs).map(|htlc| htlc.cltv_expiry).max()
+        });
+        let expiry = expiry.await.unwrap().unwrap();
+        assert!(if strict_cltv { expiry == exactly } else { expiry > exactly }, "{expiry}, not {exactly}");
+        wallet.start().await;
+        paying.await.unwrap().unwrap();
+        wallet.stop();
+    }
+    lab.stop().await;
+}
+
 /// Waits for the LSP to send the payment's HTLC into the client's channel.
 async fn until_forwarded(lab: &Lab, client: PublicKey, invoice: &Invoice) {
     let pending = |hash: String| {
