@@ -9,9 +9,13 @@ export const root = fileURLToPath(new URL('../..', import.meta.url))
 /** A hung child is a failure that says so, long before the whole run is given up. */
 const TIMEOUT_MS = 60_000
 
-/** Runs `code` (CommonJS, with `mayfly`, `OPTIONS` and `UNROUTED` given); returns { status, signal, stdout, stderr }. */
-export function runInChild(code, { flags = [] } = {}) {
-  const prelude = `const mayfly = require(${JSON.stringify(root)})
+/**
+ * Runs `code` (CommonJS, with `mayfly`, `OPTIONS` and `UNROUTED` given), and `before` ahead of loading mayfly.
+ * Returns { status, signal, stdout, stderr }.
+ */
+export function runInChild(code, { flags = [], before = '' } = {}) {
+  const prelude = `${before}
+    const mayfly = require(${JSON.stringify(root)})
     const OPTIONS = ${JSON.stringify(options())}
     const UNROUTED = ${JSON.stringify(unrouted())}`
   const args = [...flags, '--input-type=commonjs', '-e', `${prelude}\n${code}`]
