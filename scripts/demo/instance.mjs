@@ -34,7 +34,7 @@ const handlers = {
     } finally {
       node.destroy()
     }
-    mark(`vanished (destroy took ${(node.lastDestroy.durationUs / 1000).toFixed(1)} ms)`)
+    mark(`vanished (destroy took ${node.lastDestroy.durationMs.toFixed(1)} ms)`)
     return { status: 200, headers: {}, body: 'ok' }
   },
 

@@ -16,7 +16,7 @@ use lightning::ln::msgs::*;
 use lightning::ln::types::ChannelId;
 use lightning::types::features::{InitFeatures, NodeFeatures};
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
@@ -41,6 +41,7 @@ pub struct MessageGate {
     fault: Fault,
     wake: Arc<Notify>,
     htlcs_added: AtomicU64,
+    answers_unknown_channels: AtomicBool,
 }
 
 impl MessageGate {
@@ -53,7 +54,14 @@ impl MessageGate {
             fault,
             wake,
             htlcs_added: AtomicU64::new(0),
+            answers_unknown_channels: AtomicBool::new(false),
         }
+    }
+
+    /// Lets LDK answer a `channel_reestablish` for a channel that no monitor knows, which gives that channel up. For a node
+    /// that opens channels: its peers rightly remember some that it dropped before they were funded.
+    pub fn answer_unknown_channels(&self) {
+        self.answers_unknown_channels.store(true, Ordering::Relaxed);
     }
 
     /// Sets the loaded channel manager, once.
@@ -295,7 +303,7 @@ impl ChannelMessageHandler for MessageGate {
 
     fn handle_channel_reestablish(&self, peer: PublicKey, message: &ChannelReestablish) {
         let known = self.enter("channel look-up", |attached| attached.monitors.get_monitor(message.channel_id).is_ok());
-        if known == Some(false) {
+        if known == Some(false) && !self.answers_unknown_channels.load(Ordering::Relaxed) {
             self.fault.raise(Error::new(
                 Code::StateCorrupt,
                 format!(

@@ -6,7 +6,7 @@ use crate::events::PaymentEvent;
 use crate::invoice::{Invoice, MintRequest};
 use crate::lsp::JitRoute;
 use crate::reply::Reply;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{oneshot, Notify};
@@ -80,7 +80,17 @@ pub struct Pending<T> {
 
 enum State<T> {
     Fresh { reply: Reply<T>, call: Call },
-    Armed { answer: oneshot::Sender<Result<T>> },
+    /// The reply is shared with the task that watches the caller's bounds: whoever takes it first answers.
+    Armed { slot: Slot<T>, watch: oneshot::Sender<()> },
+}
+
+type Slot<T> = Arc<Mutex<Option<Reply<T>>>>;
+
+fn answer<T>(slot: &Slot<T>, result: Result<T>) {
+    let reply = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(reply) = reply {
+        reply.send(result);
+    }
 }
 
 impl<T: Send + 'static> Pending<T> {
@@ -92,24 +102,26 @@ impl<T: Send + 'static> Pending<T> {
     /// Starts the caller's clock and listens to its signal. On the worker's runtime.
     pub fn arm(self) -> Self {
         let State::Fresh { reply, call } = self.state else { return self };
-        let (answer, answered) = oneshot::channel();
+        let slot: Slot<T> = Arc::new(Mutex::new(Some(reply)));
+        let (watch, answered) = oneshot::channel();
+        let watched = Arc::clone(&slot);
         tokio::spawn(async move {
-            let result = tokio::select! {
+            let error = tokio::select! {
                 biased;
-                answered = answered => answered.unwrap_or_else(|_| Err(Error::destroyed())),
-                () = cancelled(call.cancel) => Err(Error::new(Code::Aborted, "the caller's signal fired")),
-                () = elapsed(call.timeout) => Err(timed_out(call.timeout.unwrap_or_default())),
+                _ = answered => return,
+                () = cancelled(call.cancel) => Error::new(Code::Aborted, "the caller's signal fired"),
+                () = elapsed(call.timeout) => timed_out(call.timeout.unwrap_or_default()),
             };
-            reply.send(result);
+            answer(&watched, Err(error));
         });
-        Pending { state: State::Armed { answer } }
+        Pending { state: State::Armed { slot, watch } }
     }
 
-    /// Answers.
+    /// Answers, on this thread, before anything else happens.
     pub fn send(self, result: Result<T>) {
         match self.state {
             State::Fresh { reply, .. } => reply.send(result),
-            State::Armed { answer } => drop(answer.send(result)),
+            State::Armed { slot, .. } => answer(&slot, result),
         }
     }
 
@@ -117,7 +129,7 @@ impl<T: Send + 'static> Pending<T> {
     pub fn is_abandoned(&self) -> bool {
         match &self.state {
             State::Fresh { .. } => false,
-            State::Armed { answer } => answer.is_closed(),
+            State::Armed { watch, .. } => watch.is_closed(),
         }
     }
 
@@ -125,7 +137,7 @@ impl<T: Send + 'static> Pending<T> {
     pub fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.state {
             State::Fresh { .. } => Poll::Pending,
-            State::Armed { answer } => answer.poll_closed(cx),
+            State::Armed { watch, .. } => watch.poll_closed(cx),
         }
     }
 }
