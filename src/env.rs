@@ -145,13 +145,16 @@ impl Registry {
 fn destroy_all(nodes: &[Node]) {
     let Some((first, rest)) = nodes.split_first() else { return };
     thread::scope(|scope| {
-        for node in rest {
-            let spawned = thread::Builder::new().spawn_scoped(scope, || destroy(node));
-            if spawned.is_err() {
-                destroy(node);
+        let spawn = |node| thread::Builder::new().name("mayfly-end".to_owned()).spawn_scoped(scope, move || destroy(node));
+        let spawned: Vec<_> = rest.iter().map(|node| (node, spawn(node))).collect();
+        destroy(first);
+        for (node, thread) in spawned {
+            match thread {
+                // Joined by name: the scope's own wait ends before the thread is gone.
+                Ok(thread) => drop(thread.join()),
+                Err(_) => destroy(node),
             }
         }
-        destroy(first);
     });
 }
 

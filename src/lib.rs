@@ -26,4 +26,6 @@ mod node;
 mod options;
 mod panics;
 mod promise;
+#[cfg(debug_assertions)]
+mod selftest;
 mod shapes;

@@ -1,0 +1,93 @@
+// MdkError: what it is, in this realm and others, and that nothing else comes out, not even of a panic.
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { test } from 'node:test'
+import vm from 'node:vm'
+import { MdkError, MdkNode, isMdkError } from '../index.mjs'
+import { root, runInChild } from './support/child.mjs'
+import { options } from './support/options.mjs'
+import { rejects, throws } from './support/refused.mjs'
+
+const require = createRequire(import.meta.url)
+const { fromNative } = require('../wrapper/errors.js')
+
+test('an MdkError of another realm or another installed copy is one', () => {
+  const copy = withoutCache(() => require('../wrapper/errors.js'))
+  assert.notEqual(copy.MdkError, MdkError)
+  const foreign = new copy.MdkError('TIMEOUT', 'late')
+  assert.ok(!(foreign instanceof MdkError))
+  assert.ok(isMdkError(foreign))
+  const otherRealm = vm.runInNewContext("Object.assign(new Error('x'), { [Symbol.for('mayfly.MdkError')]: true, code: 'TIMEOUT' })")
+  assert.ok(isMdkError(otherRealm))
+})
+
+test('what is no MdkError is none, however odd', () => {
+  const trap = new Proxy({}, { get: () => assert.fail('thrown in a trap') })
+  const lookalike = Object.assign(new Error('x'), { code: 'TIMEOUT', retryable: true })
+  for (const value of [undefined, null, 5, 'TIMEOUT', {}, new Error('x'), lookalike, trap, () => {}]) assert.equal(isMdkError(value), false)
+})
+
+test('the details of a native error arrive whole', () => {
+  const holder = { pid: 7, host: 'a', since: 1, epoch: 2 }
+  const native = Object.assign(new Error('held'), { code: 'WALLET_LOCKED', retryable: true, retryAfterMs: 250, holder })
+  const error = fromNative(native)
+  assert.deepEqual({ ...error }, { code: 'WALLET_LOCKED', retryable: true, retryAfterMs: 250, holder })
+  assert.equal(error.message, 'held')
+  assert.equal(fromNative(error), error)
+})
+
+test('a value that no native error looks like is INTERNAL with its cause', () => {
+  for (const value of [new Error('x'), 'text', undefined]) {
+    const error = fromNative(value)
+    assert.equal(error.code, 'INTERNAL')
+    assert.equal(error.cause, value)
+  }
+})
+
+test("the stack of an error shows the caller's code", async () => {
+  async function sells() {
+    await new MdkNode(options()).getInvoice(-1, 'x', 900)
+  }
+  const error = await rejects(sells, 'INVALID_ARGUMENT', 'amountMsat')
+  assert.match(error.stack, /at async sells|at sells/)
+  assert.match(throws(() => new MdkNode({}), 'INVALID_OPTION', 'network').stack, /errors\.test\.mjs/)
+})
+
+test('a panic is INTERNAL with its location, prints nothing, and the process lives', () => {
+  const child = runInChild(`
+    const native = require(${JSON.stringify(`${root}native.js`)})
+    try { native.selftestPanic() } catch (e) { console.log(e.code, e.retryable, e.message) }
+    console.log(new mayfly.MdkNode(OPTIONS).state)`)
+  assert.equal(child.status, 0, child.stderr)
+  assert.match(child.stdout, /^INTERNAL false .*panic at src\/selftest\.rs:\d+: as asked.*\nidle\n$/)
+  assert.equal(child.stderr, '')
+})
+
+test('a platform without a binary is told what exists', () => {
+  const child = runInChild('', { before: "Object.defineProperty(process, 'platform', { value: 'sunos' })" })
+  assert.equal(child.status, 1)
+  assert.match(child.stderr, /UNSUPPORTED_PLATFORM/)
+  assert.match(child.stderr, /no binary that loads on sunos .* It exists for: linux x64/)
+})
+
+test('every code of the declarations is one that core has, and the other way round', () => {
+  const declared = readFileSync(`${root}index.d.ts`, 'utf8').match(/^export type MdkErrorCode =[\s\S]*?\n\n/m)[0]
+  const core = readFileSync(`${root}core/src/error.rs`, 'utf8')
+  const inTypes = [...declared.matchAll(/\| '([A-Z_]+)'/g)].map((match) => match[1])
+  const inCore = [...core.matchAll(/Code::\w+ => "([A-Z_]+)"/g)].map((match) => match[1])
+  assert.deepEqual(inTypes.toSorted(), [...inCore, 'UNSUPPORTED_PLATFORM'].toSorted())
+})
+
+/** Loads the wrapper a second time, as a second installed copy would. */
+function withoutCache(load) {
+  const path = require.resolve('../wrapper/errors.js')
+  const cached = require.cache[path]
+  delete require.cache[path]
+  try {
+    return load()
+  } finally {
+    require.cache[path] = cached
+  }
+}

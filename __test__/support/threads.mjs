@@ -1,0 +1,21 @@
+// This process's threads and files, by what Linux says.
+
+import { readFileSync, readdirSync } from 'node:fs'
+
+/** How many threads are mayfly's, by their name: those of Node itself come and go as they like. */
+export function threads() {
+  return readdirSync('/proc/self/task').filter((id) => comm(id).startsWith('mayfly')).length
+}
+
+/** How many file descriptors are open. */
+export function descriptors() {
+  return readdirSync('/proc/self/fd').length
+}
+
+function comm(id) {
+  try {
+    return readFileSync(`/proc/self/task/${id}/comm`, 'utf8')
+  } catch {
+    return '' // it has ended between the two calls
+  }
+}
