@@ -145,7 +145,8 @@ impl Registry {
 fn destroy_all(nodes: &[Node]) {
     let Some((first, rest)) = nodes.split_first() else { return };
     thread::scope(|scope| {
-        let spawn = |node| thread::Builder::new().name("mayfly-end".to_owned()).spawn_scoped(scope, move || destroy(node));
+        let spawn =
+            |node| thread::Builder::new().name("mayfly-end".to_owned()).spawn_scoped(scope, move || destroy(node));
         let spawned: Vec<_> = rest.iter().map(|node| (node, spawn(node))).collect();
         destroy(first);
         for (node, thread) in spawned {

@@ -35,13 +35,15 @@ pub fn derive_node_id(env: &Env, mnemonic: Unknown, network: Unknown) -> napi::R
 pub fn set_log_listener(env: &Env, callback: Unknown, min_level: Unknown) -> napi::Result<()> {
     entry(env, || {
         let level = if js::is_absent(&min_level) { "info".to_owned() } else { args::text("minLevel", &min_level)? };
-        let level = log::level(&level)
-            .ok_or_else(|| Error::argument("minLevel", format!("minLevel is {level:?}; it must be one of {}", log::LEVELS.join(", "))))?;
+        let level = log::level(&level).ok_or_else(|| {
+            Error::argument("minLevel", format!("minLevel is {level:?}; it must be one of {}", log::LEVELS.join(", ")))
+        })?;
         if js::is_null(&callback) {
             log::forget(env::key(env));
             return Ok(());
         }
-        let callback = js::function(&callback).map_err(|fault| Error::argument("callback", format!("callback {fault}")))?;
+        let callback =
+            js::function(&callback).map_err(|fault| Error::argument("callback", format!("callback {fault}")))?;
         // The registry's hook also takes the listener away when the environment ends.
         env::registry(env)?;
         log::listen(env::key(env), level, callback)

@@ -25,7 +25,9 @@ pub fn is_null(value: &Unknown<'_>) -> bool {
 }
 
 /// A function.
-pub fn function<'v, A: JsValuesTupleIntoVec, R: FromNapiValue>(value: &Unknown<'v>) -> Result<Function<'v, A, R>, Fault> {
+pub fn function<'v, A: JsValuesTupleIntoVec, R: FromNapiValue>(
+    value: &Unknown<'v>,
+) -> Result<Function<'v, A, R>, Fault> {
     match kind(value) {
         // SAFETY: the type was just checked.
         ValueType::Function => unsafe { value.cast::<Function<'v, A, R>>() }.map_err(|_| "can't be read".to_owned()),

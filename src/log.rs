@@ -71,7 +71,11 @@ pub fn level(name: &str) -> Option<LevelFilter> {
 }
 
 /// Makes `callback` the environment's listener.
-pub fn listen(environment: usize, level: LevelFilter, callback: Function<'_, LogRecord, Unknown<'static>>) -> Result<()> {
+pub fn listen(
+    environment: usize,
+    level: LevelFilter,
+    callback: Function<'_, LogRecord, Unknown<'static>>,
+) -> Result<()> {
     let callback = callback
         .build_threadsafe_function::<LogRecord>()
         .weak::<true>()
@@ -97,7 +101,8 @@ pub fn forget(environment: usize) {
 /// Whether there was one. A listener that goes is released outside the lock: that calls into Node.
 fn replace(environment: usize, with: Option<Listener>) -> bool {
     let mut listeners = LISTENERS.write().unwrap_or_else(PoisonError::into_inner);
-    let (gone, mut kept): (Vec<_>, Vec<_>) = listeners.drain(..).partition(|listener| listener.environment == environment);
+    let (gone, mut kept): (Vec<_>, Vec<_>) =
+        listeners.drain(..).partition(|listener| listener.environment == environment);
     kept.extend(with.map(Arc::new));
     WANTED.store(kept.iter().map(|listener| index(listener.level)).max().unwrap_or(0), Ordering::Release);
     *listeners = kept;

@@ -232,10 +232,7 @@ impl MdkNode {
 
     /// The oldest event that is unacked and not out with another handle of this wallet in this process, waiting up to
     /// `timeoutMs` milliseconds (default 0) for one; then `null`.
-    #[napi(
-        ts_args_type = "timeoutMs?: number, options?: CallOptions",
-        ts_return_type = "Promise<PaymentEvent | null>"
-    )]
+    #[napi(ts_args_type = "timeoutMs?: number, options?: CallOptions", ts_return_type = "Promise<PaymentEvent | null>")]
     pub fn next_event<'e>(
         &self,
         env: &'e Env,
@@ -343,7 +340,9 @@ impl MdkNode {
         let call = args::call(env, options, cancel)?;
         match self.node().known_route() {
             Some(route) => self.mint(env, &request, &route),
-            None => promise::<_, PaymentMetadata>(env, &self.handle, |reply| self.node().get_invoice(request, call, reply)),
+            None => {
+                promise::<_, PaymentMetadata>(env, &self.handle, |reply| self.node().get_invoice(request, call, reply))
+            }
         }
     }
 

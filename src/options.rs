@@ -136,7 +136,10 @@ impl<'v> Group<'v> {
 
     fn missing(&self, key: &str) -> Error {
         let name = self.name(key);
-        Error::option(&name, format!("{name} is required and was not given (or is undefined: is the environment variable set?)"))
+        Error::option(
+            &name,
+            format!("{name} is required and was not given (or is undefined: is the environment variable set?)"),
+        )
     }
 }
 

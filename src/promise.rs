@@ -27,7 +27,12 @@ where
 }
 
 /// The same, with the way from `T` to `J` given.
-pub fn mapped<'e, T, J>(env: &'e Env, node: &Arc<Handle>, map: fn(T) -> J, run: impl FnOnce(Reply<T>)) -> Result<Object<'e>>
+pub fn mapped<'e, T, J>(
+    env: &'e Env,
+    node: &Arc<Handle>,
+    map: fn(T) -> J,
+    run: impl FnOnce(Reply<T>),
+) -> Result<Object<'e>>
 where
     T: Send + 'static,
     J: ToNapiValue + 'static,

@@ -9,7 +9,6 @@ use mayfly_core::lsp::{self, scid};
 use mayfly_core::node;
 use napi_derive::napi;
 
-
 /// A minted invoice.
 #[napi(object, object_from_js = false)]
 pub struct PaymentMetadata {
