@@ -38,7 +38,11 @@ const INDEX: &[(&str, &str, &str)] = &[
     ("POST", "/mine", "{ blocks } → { height }"),
     ("POST", "/lsp/restart", "{ kill? } → graceful, or as kill -9; answers when the payer can pay again"),
     ("GET", "/lsp/peers", "→ [nodeId]"),
-    ("GET", "/lsp/channels", "→ [{ peer, channelId, sats, ready, usable, inMsat, outMsat, fundingTxid, pendingHtlcs }]"),
+    (
+        "GET",
+        "/lsp/channels",
+        "→ [{ peer, channelId, sats, ready, usable, inMsat, outMsat, fundingTxid, pendingHtlcs }]",
+    ),
     ("GET", "/lsp/held", "→ [{ interceptId, nodeId, paymentHash, amountMsat, sinceMs, expiresMs }]"),
     ("GET", "/lsp/options", "→ the LSP's options"),
     (
@@ -46,7 +50,11 @@ const INDEX: &[(&str, &str, &str)] = &[
         "/lsp/options",
         "{ skimPpm?, holdMs?, openSat?, rewake?, mdkTimer?, progressDeadlineMs? (null: off), tickMs? } → all of them",
     ),
-    ("GET", "/messages?since=<ns>", "→ [{ ns, direction, peer, type, channelId }], on CLOCK_MONOTONIC (process.hrtime)"),
+    (
+        "GET",
+        "/messages?since=<ns>",
+        "→ [{ ns, direction, peer, type, channelId }], on CLOCK_MONOTONIC (process.hrtime)",
+    ),
     ("POST", "/faults", "{ link: \"lsp\" | \"esplora\", latencyMs?, blackhole?, reset? }; latency one way"),
     ("GET", "/chain", "→ { height, tip, mempool }"),
     ("GET", "/stats", "→ connections, bytes, turns and round trips of both links"),

@@ -6,9 +6,7 @@ use crate::faults::Link;
 use crate::lsp::options::{LspOptions, SharedOptions};
 use crate::lsp::{Lsp, Webhooks};
 use crate::node::wire_log::WireLog;
-use crate::node::{
-    keep_connected, listen, lsp_settings, payer_settings, End, Identity, Node, NodeParams, NodeThread,
-};
+use crate::node::{keep_connected, listen, lsp_settings, payer_settings, End, Identity, Node, NodeParams, NodeThread};
 use crate::payer::{Paid, Payer, Payment};
 use bitcoin::secp256k1::PublicKey;
 use mayfly_core::entropy;
@@ -162,9 +160,7 @@ impl Lab {
     }
 
     /// Asks something of the LSP, on its thread.
-    pub async fn with_lsp<T: Send + 'static>(
-        &self, ask: impl FnOnce(&Node<Lsp>) -> T + Send + 'static,
-    ) -> Result<T> {
+    pub async fn with_lsp<T: Send + 'static>(&self, ask: impl FnOnce(&Node<Lsp>) -> T + Send + 'static) -> Result<T> {
         let lsp = self.lsp.read().await;
         let Some(thread) = lsp.as_ref() else {
             return Err(Error::new(Code::LspUnavailable, "the LSP is not running: a restart failed; see the log"));
@@ -239,7 +235,7 @@ impl LspParts {
         listener.set_nonblocking(true).map_err(broken)?;
         let open = move || async move {
             let log = Arc::new(LdkLog::observed("lsp", Box::new(move |record| messages.observe(record))));
-            let params = NodeParams { identity, dir: Some(dir), settings: lsp_settings(), log, chain };
+            let params = NodeParams { keys: identity.keys(), dir: Some(dir), settings: lsp_settings(), log, chain };
             Node::open(params, |rows| Lsp::load(rows, options, webhooks, runtime)).await
         };
         NodeThread::start("lab-lsp", open, move |node| async move {
@@ -254,12 +250,17 @@ impl LspParts {
 
 /// Starts the payer and, the first time, opens and confirms its channel.
 async fn start_payer(
-    identity: Identity, dir: PathBuf, chain: SharedChain, lsp: PublicKey, address: SocketAddr,
+    identity: Identity,
+    dir: PathBuf,
+    chain: SharedChain,
+    lsp: PublicKey,
+    address: SocketAddr,
 ) -> Result<NodeThread<Payer>> {
     let follow = chain.clone();
     let open = move || async move {
         let log = Arc::new(LdkLog::new("payer"));
-        let params = NodeParams { identity, dir: Some(dir), settings: payer_settings(), log, chain: follow };
+        let params =
+            NodeParams { keys: identity.keys(), dir: Some(dir), settings: payer_settings(), log, chain: follow };
         Node::open(params, |_| Ok(Payer::new(lsp))).await
     };
     let connect = move |node: std::rc::Rc<Node<Payer>>| async move { keep_connected(&node.base, lsp, address).await };
@@ -269,8 +270,13 @@ async fn start_payer(
         payer.call(|node| async move { node.open_channel().await }).await?.map_err(broken)?;
     }
     // Also after a lab that ended between the broadcast and the confirmations.
-    if !payer.call(|node| async move { node.base.manager().list_channels().iter().any(|c| c.is_channel_ready) }).await? {
-        chain.mine(CONFIRMATIONS).map_err(broken)?;
+    let confirmations = payer.call(|node| async move {
+        let channels = node.base.manager().list_channels();
+        channels.iter().filter_map(|channel| channel.confirmations).max().unwrap_or(0)
+    });
+    let missing = CONFIRMATIONS.saturating_sub(confirmations.await?);
+    if missing > 0 {
+        chain.mine(missing).map_err(broken)?;
     }
     payer.call(|node| async move { node.until(Node::has_channel).await }).await?;
     Ok(payer)
@@ -287,9 +293,8 @@ fn fill(chain: &SharedChain, wallet: &Wallet, sat: u64) -> Result<()> {
 fn folder(dir: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::TempDir>)> {
     match dir {
         Some(dir) => {
-            std::fs::create_dir_all(&dir).map_err(|error| {
-                Error::option("dir", format!("{} can't be used: {error}", dir.display()))
-            })?;
+            std::fs::create_dir_all(&dir)
+                .map_err(|error| Error::option("dir", format!("{} can't be used: {error}", dir.display())))?;
             Ok((dir, None))
         }
         None => {

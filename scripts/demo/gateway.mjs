@@ -33,10 +33,12 @@ export function createGateway({ env, onMark }) {
   const server = createServer(async (incoming, outgoing) => {
     const request = { handler: routeOf(incoming), authorization: incoming.headers.authorization }
     incoming.resume()
-    const done = invoke(request)
+    const done = invoke(request).then((result) => {
+      instances.push(result)
+      return result
+    })
     pending.add(done)
     const result = await done.finally(() => pending.delete(done))
-    instances.push(result)
     const { status, headers, body } = result.response ?? { status: 500, headers: {}, body: 'the instance failed' }
     outgoing.writeHead(status, headers).end(body)
   })

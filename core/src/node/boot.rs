@@ -141,6 +141,7 @@ impl Gathered {
         if let Some(saved) = &row.fees {
             fees.restore(saved.as_bytes());
         }
+        refresh_fees(&esplora, &fees);
         let best = BestBlock::new(tip.hash, tip.height);
         let loaded = guarded("loading the wallet", || engine.load(&snapshot.rows, best))??;
         let monitors: Vec<_> = snapshot.rows.keys().filter(|key| key.starts_with(rows::MONITOR_PREFIX)).collect();
@@ -170,6 +171,17 @@ impl Gathered {
         };
         Ok((session, dialled))
     }
+}
+
+/// Nothing waits for fresh fees: the saved ones serve until these are there, and the next commit saves them.
+fn refresh_fees(esplora: &Arc<Esplora>, fees: &Arc<Fees>) {
+    let (esplora, fees) = (Arc::clone(esplora), Arc::clone(fees));
+    tokio::spawn(async move {
+        match esplora.fee_estimates().await {
+            Ok(estimates) => drop(fees.update(&estimates)),
+            Err(error) => tracing::debug!(reason = %error.message, "no fresh fee estimates; the saved ones serve on"),
+        }
+    });
 }
 
 /// Brings manager and monitors to the tip: watched transactions and outputs first, the best block last.

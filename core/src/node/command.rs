@@ -79,9 +79,15 @@ pub struct Pending<T> {
 }
 
 enum State<T> {
-    Fresh { reply: Reply<T>, call: Call },
+    Fresh {
+        reply: Reply<T>,
+        call: Call,
+    },
     /// The reply is shared with the task that watches the caller's bounds: whoever takes it first answers.
-    Armed { slot: Slot<T>, watch: oneshot::Sender<()> },
+    Armed {
+        slot: Slot<T>,
+        watch: oneshot::Sender<()>,
+    },
 }
 
 type Slot<T> = Arc<Mutex<Option<Reply<T>>>>;

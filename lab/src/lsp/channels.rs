@@ -32,8 +32,7 @@ impl Lsp {
             plan(&held, &rooms, options)
         };
         for forward in forwards {
-            let done =
-                node.manager().forward_intercepted_htlc(forward.id, &forward.channel, client, forward.out_msat);
+            let done = node.manager().forward_intercepted_htlc(forward.id, &forward.channel, client, forward.out_msat);
             if let Err(APIError::ChannelUnavailable { err }) = done {
                 // Still ours: the channel went between the listing and now; the next turn sees it.
                 tracing::debug!(%client, err, "not forwarded yet");
@@ -116,7 +115,9 @@ impl Lsp {
 
     /// The coins of a funding transaction that is never broadcast can be spent again.
     fn forget_funding(
-        &self, funding: &mut std::collections::BTreeMap<ChannelId, bitcoin::Transaction>, channel: &ChannelId,
+        &self,
+        funding: &mut std::collections::BTreeMap<ChannelId, bitcoin::Transaction>,
+        channel: &ChannelId,
     ) {
         if let Some(transaction) = funding.remove(channel) {
             self.wallet().release(&transaction);

@@ -6,7 +6,8 @@ const ID: &str = "0123456789abcdef0123456789abcdef";
 
 #[test]
 fn the_register_request_of_a_real_client_is_understood() {
-    let json = r#"{"jsonrpc":"2.0","id":"0123456789abcdef0123456789abcdef","method":"lsps4.register_node","params":{}}"#;
+    let json =
+        r#"{"jsonrpc":"2.0","id":"0123456789abcdef0123456789abcdef","method":"lsps4.register_node","params":{}}"#;
     assert_eq!(read(json), Some(Request { id: ID.into(), method: Method::RegisterNode }));
 }
 

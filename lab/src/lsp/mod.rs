@@ -23,6 +23,7 @@ use bitcoin::secp256k1::PublicKey;
 use bitcoin::Transaction;
 use held::HeldHtlc;
 use lightning::events::Event;
+use lightning::ln::channel_state::{OutboundHTLCDetails, OutboundHTLCStateDetails};
 use lightning::ln::types::ChannelId;
 use lightning::types::payment::PaymentHash;
 use lsps::{Method, Request};
@@ -76,7 +77,10 @@ struct State {
 impl Lsp {
     /// From the rows of the last commit. Webhooks are posted on `runtime`: they outlive a restart of the LSP.
     pub fn load(
-        rows: &Rows, options: SharedOptions, webhooks: Webhooks, runtime: tokio::runtime::Handle,
+        rows: &Rows,
+        options: SharedOptions,
+        webhooks: Webhooks,
+        runtime: tokio::runtime::Handle,
     ) -> Result<Lsp> {
         let state = State { scids: rows::read_scids(rows)?, held: rows::read_held(rows)?, ..State::default() };
         let state = RefCell::new(state);
@@ -235,7 +239,8 @@ impl Lsp {
         let held = payment_hashes.len();
         let channels = node.manager().list_channels_with_counterparty(&client);
         let usable = channels.iter().filter(|channel| channel.is_usable).count();
-        let forwarded = channels.iter().flat_map(|channel| &channel.pending_outbound_htlcs);
+        let forwarded =
+            channels.iter().flat_map(|channel| &channel.pending_outbound_htlcs).filter(|h| is_unanswered(h));
         payment_hashes.extend(forwarded.map(|htlc| htlc.payment_hash.0));
         Work { payment_hashes, state: (held, channels.len(), usable) }
     }
@@ -259,6 +264,13 @@ impl Lsp {
         state.last_retry = Some(now);
         with_held
     }
+}
+
+/// Whether the client has neither fulfilled nor failed it. What is only on its way out of the channel needs nobody woken.
+fn is_unanswered(htlc: &OutboundHTLCDetails) -> bool {
+    use OutboundHTLCStateDetails::{AwaitingRemoteRevokeToRemoveFailure, AwaitingRemoteRevokeToRemoveSuccess};
+    let state = &htlc.state;
+    !matches!(state, Some(AwaitingRemoteRevokeToRemoveSuccess | AwaitingRemoteRevokeToRemoveFailure))
 }
 
 impl Role for Lsp {
@@ -314,7 +326,8 @@ impl Role for Lsp {
         let retry = state.last_retry.filter(|_| options.mdk_timer).map(|last| last + MDK_RETRY);
         let stalled = options.progress_deadline_ms.and_then(|ms| state.progress.next(Duration::from_millis(ms)));
         // A cooldown that ends lets a client's next channel be opened.
-        let cooldown = state.opening.values().map(|since| *since + OPEN_COOLDOWN).filter(|end| *end > Instant::now()).min();
+        let cooldown =
+            state.opening.values().map(|since| *since + OPEN_COOLDOWN).filter(|end| *end > Instant::now()).min();
         [expiry, retry, stalled, cooldown].into_iter().flatten().min()
     }
 

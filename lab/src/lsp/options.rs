@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 /// The LSP's options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -66,11 +65,6 @@ impl LspOptions {
             Ok(skim) if skim < amount_msat => skim,
             _ => 0,
         }
-    }
-
-    /// How long an HTLC is held.
-    pub fn hold(&self) -> Duration {
-        Duration::from_millis(self.hold_ms)
     }
 }
 

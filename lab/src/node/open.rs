@@ -39,9 +39,9 @@ impl Identity {
     }
 
     /// Keys for one start: LDK wants a time with each that no earlier start had.
-    pub fn keys(&self) -> KeysManager {
+    pub fn keys(&self) -> Arc<KeysManager> {
         let now = clock::now();
-        KeysManager::new(&self.0, now.as_secs(), now.subsec_nanos(), true)
+        Arc::new(KeysManager::new(&self.0, now.as_secs(), now.subsec_nanos(), true))
     }
 
     /// The public key that peers know.
@@ -52,8 +52,8 @@ impl Identity {
 
 /// What a node is opened with.
 pub struct NodeParams {
-    /// Its keys.
-    pub identity: Identity,
+    /// Its keys, fresh for this start.
+    pub keys: Arc<KeysManager>,
     /// The folder of its store; `None` keeps it in this process's memory.
     pub dir: Option<PathBuf>,
     /// LDK's settings.
@@ -71,7 +71,7 @@ fn node_id(keys: &KeysManager) -> Result<PublicKey> {
 impl<R: Role> Node<R> {
     /// Claims the store, loads what is in it, and hands the rows to `role`.
     pub async fn open(params: NodeParams, role: impl FnOnce(&Rows) -> Result<R>) -> Result<Node<R>> {
-        let keys = Arc::new(params.identity.keys());
+        let keys = params.keys;
         let id = node_id(&keys)?;
         let wallet = WalletId(sha256::Hash::hash(&id.serialize()).to_byte_array());
         let url = params.dir.map_or(StoreUrl::Memory, StoreUrl::File);

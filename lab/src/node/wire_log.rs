@@ -78,7 +78,13 @@ fn read_line(line: &str, peer: Option<PublicKey>) -> Option<Entry> {
         "Custom" | "LspsMessage" => "lsps".to_owned(),
         name => bolt_name(name),
     };
-    Some(Entry { ns: monotonic_ns(), direction, peer: peer.map(|id| id.to_string()), kind, channel_id: channel_of(debug) })
+    Some(Entry {
+        ns: monotonic_ns(),
+        direction,
+        peer: peer.map(|id| id.to_string()),
+        kind,
+        channel_id: channel_of(debug),
+    })
 }
 
 fn channel_of(debug: &str) -> Option<String> {

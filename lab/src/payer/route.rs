@@ -23,10 +23,8 @@ pub(super) fn find(node: &Base, payment: &Payment) -> Result<Route, String> {
     if invoice.is_expired() {
         return Err("the invoice has expired".into());
     }
-    let mut parameters = RouteParameters::from_payment_params_and_value(
-        PaymentParameters::from_bolt11_invoice(invoice),
-        amount_msat,
-    );
+    let mut parameters =
+        RouteParameters::from_payment_params_and_value(PaymentParameters::from_bolt11_invoice(invoice), amount_msat);
     // The lab's LSP forwards for nothing; what real ones ask is not the lab's business.
     parameters.max_total_routing_fee_msat = None;
     let log = Arc::new(LdkLog::new("payer"));
