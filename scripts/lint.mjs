@@ -36,7 +36,7 @@ function generatedAreFresh() {
   try {
     for (const name of GENERATED) if (existsSync(join(root, name))) copyFileSync(join(root, name), join(before, name))
     if (addonBinary() === undefined) ensureAddon()
-    else buildAddon([])
+    else buildAddon()
     const stale = GENERATED.filter((name) => !same(join(before, name), join(root, name)))
     if (stale.length > 0) console.error(`stale: ${stale.join(', ')} (generated anew just now: look at the difference, commit it)`)
     return stale.length === 0

@@ -13,13 +13,13 @@ const MAX_GLIBC = [2, 34]
 
 ensureModules()
 console.log('pack: building the release; fat LTO takes minutes')
-buildAddon(['--release'])
+buildAddon({ release: true })
 const name = addonBinary()
 const binary = join(root, name)
 checkSize(binary)
 checkGlibc(binary)
 run('npm', ['pack'])
-console.log(`pack: done. ${name} is the release build now; "npm run build" makes the dev profile again`)
+console.log(`pack: done. ${name} is the release build now; the next test makes the dev profile again`)
 
 function checkSize(path) {
   const bytes = statSync(path).size

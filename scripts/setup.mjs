@@ -10,6 +10,8 @@ import { root, run } from './run.mjs'
 const ADDON_SOURCES = ['src', 'core/src', 'build.rs', 'Cargo.toml', 'core/Cargo.toml', 'Cargo.lock', 'package.json']
 const LAB_SOURCES = ['lab', 'core/src', 'Cargo.toml', 'core/Cargo.toml', 'Cargo.lock']
 const LAB_BINARY = join(root, 'target/debug/mayfly-lab')
+/** Both profiles' binaries have the same name: which one lies there. */
+const PROFILE = join(root, 'target/addon-profile')
 const INSTALLED = join(root, 'node_modules/.mayfly-lock')
 
 export function ensureModules() {
@@ -20,20 +22,27 @@ export function ensureModules() {
   writeFileSync(INSTALLED, lock)
 }
 
-/** The addon for this machine, dev profile. */
-export function ensureAddon({ force = false } = {}) {
+/** The addon for this machine: the dev profile for tests, demo and lab, `release` for the bench and the package. */
+export function ensureAddon({ force = false, release = false } = {}) {
   ensureModules()
   const binary = addonBinary()
-  if (!force && binary !== undefined && isFresh(join(root, binary), ADDON_SOURCES)) return
-  console.log('setup: building the addon (dev profile; the first time takes minutes)')
-  buildAddon([])
+  const built = existsSync(PROFILE) ? readFileSync(PROFILE, 'utf8') : undefined
+  if (!force && binary !== undefined && built === profile(release) && isFresh(join(root, binary), ADDON_SOURCES)) return
+  console.log(`setup: building the addon (${profile(release)} profile; the first time takes minutes)`)
+  buildAddon({ release })
 }
 
 /** `napi build`, whose outputs are the binary, the loader and its types. */
-export function buildAddon(flags) {
+export function buildAddon({ release = false } = {}) {
   const cli = join(root, 'node_modules/@napi-rs/cli/dist/cli.js')
+  const flags = release ? ['--release'] : []
   run(process.execPath, [cli, 'build', '--platform', '--js', 'native.js', '--dts', 'native.d.ts', ...flags])
   run(process.execPath, [join(root, 'scripts/compose-types.mjs')])
+  writeFileSync(PROFILE, profile(release))
+}
+
+function profile(release) {
+  return release ? 'release' : 'dev'
 }
 
 /** The lab's binary. */
