@@ -2,6 +2,11 @@
 //!
 //! The way through is in `docs/architecture.md`; each module's head says what problem it solves and what must hold.
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests bound what they wait for, and read the seed to rerun")
+)]
+
 pub mod chain;
 pub mod checkpoint;
 pub mod clock;

@@ -105,7 +105,8 @@ impl Fees {
     /// Takes over the values that `save` gave; what can't be read changes nothing.
     pub fn restore(&self, bytes: &[u8]) {
         let restored = Fees::load(bytes);
-        *self.rates() = restored.rates().clone();
+        let rates = *restored.rates();
+        *self.rates() = rates;
     }
 
     /// The present values, for the store.

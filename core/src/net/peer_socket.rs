@@ -3,7 +3,7 @@
 //! Own code instead of lightning-net-tokio, because leaving needs what that does not have: half-close, read to EOF, and no
 //! task that outlives the node. Writes go straight to the socket; LDK keeps what did not fit and is told when there is room.
 
-use lightning::ln::peer_handler::SocketDescriptor;
+use lightning::ln::peer_handler::{PeerHandleError, SocketDescriptor};
 use std::hash::{Hash, Hasher};
 use std::io::ErrorKind;
 use std::net::Shutdown;
@@ -41,9 +41,9 @@ struct Inner {
 /// What a peer manager is to its sockets; implemented by LDK's for every handler type.
 pub trait Peers {
     /// See `PeerManager::read_event`.
-    fn read(&self, socket: &mut PeerSocket, data: &[u8]) -> Result<(), ()>;
+    fn read(&self, socket: &mut PeerSocket, data: &[u8]) -> Result<(), PeerHandleError>;
     /// See `PeerManager::write_buffer_space_avail`.
-    fn writable(&self, socket: &mut PeerSocket) -> Result<(), ()>;
+    fn writable(&self, socket: &mut PeerSocket) -> Result<(), PeerHandleError>;
     /// See `PeerManager::process_events`.
     fn process(&self);
     /// See `PeerManager::socket_disconnected`.
@@ -180,11 +180,11 @@ impl<C> Peers for crate::ldk::PeerManager<C>
 where
     C: lightning::ln::peer_handler::CustomMessageHandler,
 {
-    fn read(&self, socket: &mut PeerSocket, data: &[u8]) -> Result<(), ()> {
-        self.read_event(socket, data).map_err(|_| ())
+    fn read(&self, socket: &mut PeerSocket, data: &[u8]) -> Result<(), PeerHandleError> {
+        self.read_event(socket, data)
     }
-    fn writable(&self, socket: &mut PeerSocket) -> Result<(), ()> {
-        self.write_buffer_space_avail(socket).map_err(|_| ())
+    fn writable(&self, socket: &mut PeerSocket) -> Result<(), PeerHandleError> {
+        self.write_buffer_space_avail(socket)
     }
     fn process(&self) {
         self.process_events();

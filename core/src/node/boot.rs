@@ -211,6 +211,7 @@ fn accept_skims(loaded: &Loaded) {
 }
 
 /// LDK's settings for a wallet that receives through one LSP.
+#[allow(clippy::field_reassign_with_default, reason = "nested settings read better one by one")]
 fn user_config() -> UserConfig {
     let mut config = UserConfig::default();
     // 0-conf is accepted by hand, from the LSP only.

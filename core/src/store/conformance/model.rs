@@ -18,6 +18,7 @@ impl Dice {
 }
 
 pub async fn random_commits_match_a_model(place: &impl Place) {
+    #[allow(clippy::disallowed_methods, reason = "a test is rerun with the seed that it printed")]
     let seed = match std::env::var("MAYFLY_SEED") {
         Ok(seed) => seed.parse().expect("MAYFLY_SEED is a number"),
         Err(_) => u64::from_be_bytes(entropy::random()),
