@@ -1,5 +1,6 @@
 //! What only the file store must do: modes, locks across processes and crashes, replaced and damaged files.
 
+#![allow(clippy::disallowed_methods, reason = "a test starts processes and tells them by the environment what to do")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
