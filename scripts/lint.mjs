@@ -12,7 +12,7 @@ ensureModules()
 const failed = []
 check('cargo fmt', () => exitCode('cargo', ['fmt', '--all', '--check']) === 0)
 // The addon apart: its functions are called from JavaScript only, so its test build (which there is none of) would see them unused.
-check('clippy', () => clippy('--workspace', '--exclude', 'mayfly', '--all-targets') && clippy('-p', 'mayfly'))
+check('clippy', () => clippy('--workspace') && clippy('--workspace', '--exclude', 'mayfly', '--all-targets'))
 check('generated files are up to date', generatedAreFresh)
 check('types', () => {
   const tsc = join(root, 'node_modules/typescript/bin/tsc')

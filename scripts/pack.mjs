@@ -1,5 +1,5 @@
-// `npm run pack:release`: the addon as it ships (fat LTO, stripped), checked for size and for the oldest glibc that it must
-// load on, and packed into a tarball.
+// What `npm pack` does first: builds the addon as it ships (fat LTO, stripped) and checks its size and the oldest glibc that it
+// loads on.
 
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,8 +18,7 @@ const name = addonBinary()
 const binary = join(root, name)
 checkSize(binary)
 checkGlibc(binary)
-run('npm', ['pack'])
-console.log(`pack: done. ${name} is the release build now; the next test makes the dev profile again`)
+console.log(`pack: ${name} is the release build now; the next test makes the dev profile again`)
 
 function checkSize(path) {
   const bytes = statSync(path).size

@@ -32,10 +32,13 @@ export function ensureAddon({ force = false, release = false } = {}) {
   buildAddon({ release })
 }
 
-/** `napi build`, whose outputs are the binary, the loader and its types. */
+/**
+ * `napi build`, whose outputs are the binary, the loader and its types. The dev profile is built with the whole workspace: Cargo
+ * then picks one set of features for each dependency, and addon, lab and tests share one compilation of them.
+ */
 export function buildAddon({ release = false } = {}) {
   const cli = join(root, 'node_modules/@napi-rs/cli/dist/cli.js')
-  const flags = release ? ['--release'] : []
+  const flags = release ? ['--release'] : ['--', '--workspace']
   run(process.execPath, [cli, 'build', '--platform', '--js', 'native.js', '--dts', 'native.d.ts', ...flags])
   run(process.execPath, [join(root, 'scripts/compose-types.mjs')])
   writeFileSync(PROFILE, profile(release))
@@ -49,7 +52,7 @@ function profile(release) {
 export function ensureLab({ force = false } = {}) {
   if (!force && isFresh(LAB_BINARY, LAB_SOURCES)) return LAB_BINARY
   console.log('setup: building the lab')
-  run('cargo', ['build', '-p', 'mayfly-lab'])
+  run('cargo', ['build', '--workspace'])
   return LAB_BINARY
 }
 
