@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { root, run } from './run.mjs'
 
-const ADDON_SOURCES = ['src', 'core/src', 'build.rs', 'Cargo.toml', 'core/Cargo.toml', 'Cargo.lock', 'package.json']
+/** What the addon is built from. */
+export const ADDON_SOURCES = ['src', 'core/src', 'build.rs', 'Cargo.toml', 'core/Cargo.toml', 'Cargo.lock', 'package.json']
 const LAB_SOURCES = ['lab', 'core/src', 'Cargo.toml', 'core/Cargo.toml', 'Cargo.lock']
 const LAB_BINARY = join(root, 'target/debug/mayfly-lab')
 /** Both profiles' binaries have the same name: which one lies there. */
@@ -56,13 +57,15 @@ export function ensureLab({ force = false } = {}) {
   return LAB_BINARY
 }
 
-/** The addon's file name for this machine, if there is one. */
-export function addonBinary() {
+/** The addon's file name for this machine in a folder, if there is one. */
+export function addonBinary(folder = root) {
+  if (!existsSync(folder)) return undefined
   const platform = `${process.platform}-${process.arch}`
-  return readdirSync(root).find((name) => name.startsWith(`mayfly.${platform}`) && name.endsWith('.node'))
+  return readdirSync(folder).find((name) => name.startsWith(`mayfly.${platform}`) && name.endsWith('.node'))
 }
 
-function isFresh(output, sources) {
+/** Whether it exists and no source is newer. */
+export function isFresh(output, sources) {
   if (!existsSync(output)) return false
   const made = statSync(output).mtimeMs
   return sources.every((source) => newest(join(root, source)) <= made)
