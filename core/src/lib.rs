@@ -24,4 +24,7 @@ pub mod net;
 pub mod node;
 pub mod reply;
 pub mod store;
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "tests")]
+mod testing;
 pub mod timeouts;

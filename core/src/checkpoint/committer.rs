@@ -1,4 +1,7 @@
 //! Writes cuts: one transaction each, conditional on (epoch, seq), retried with the same bytes while its outcome is unknown.
+//!
+//! A commit that ends in anything but `Committed` ends its committer, a dropped future included: whether it is written is not
+//! known, and the next cut would be written without the monitors of the one that may be missing.
 
 use crate::entropy;
 use crate::error::{Code, Error, Result};
@@ -23,6 +26,8 @@ pub struct Committer {
     store: Box<dyn Store>,
     position: Position,
     stats: CommitStats,
+    /// Why nothing may be written any more.
+    over: Option<Error>,
     /// How long an unknown outcome is resolved before giving up.
     patience: Duration,
 }
@@ -30,12 +35,24 @@ pub struct Committer {
 impl Committer {
     /// Commits from the position of a fresh claim.
     pub fn new(store: Box<dyn Store>, snapshot: &Snapshot, patience: Duration) -> Self {
-        Committer { store, position: snapshot.position, stats: CommitStats::default(), patience }
+        Committer { store, position: snapshot.position, stats: CommitStats::default(), over: None, patience }
     }
 
     /// Writes the batch. `FENCED`: a newer holder exists. `STORE_UNAVAILABLE`: the outcome stayed unknown; the node is over,
     /// since it can't know what is durable.
     pub async fn commit(&mut self, batch: &Batch) -> Result<()> {
+        self.alive()?;
+        // Stands if this future is dropped half-way.
+        self.over = Some(Error::new(
+            Code::StoreUnavailable,
+            "an earlier commit was cut short and may or may not be written; start the node again",
+        ));
+        let result = self.write(batch).await;
+        self.over = result.clone().err();
+        result
+    }
+
+    async fn write(&mut self, batch: &Batch) -> Result<()> {
         let nonce = Nonce(entropy::random());
         let deadline = Instant::now() + self.patience;
         loop {
@@ -63,10 +80,15 @@ impl Committer {
 
     /// `FENCED` if the lease is no longer ours: asked before anything is said on a new connection.
     pub async fn check(&mut self) -> Result<()> {
+        self.alive()?;
         match self.store.check(self.position).await? {
             Standing::Held(seq) if seq == self.position.seq => Ok(()),
             _ => Err(Error::fenced()),
         }
+    }
+
+    fn alive(&self) -> Result<()> {
+        self.over.clone().map_or(Ok(()), Err)
     }
 
     /// Gives the lease back.

@@ -1,6 +1,7 @@
 //! LDK assembled: manager, monitors and the gates around them, and the cut that freezes all of it at one instant.
 
 use super::persist::Change;
+use super::queues::Parcel;
 use super::{rows, BroadcastGate, Fault, MessageGate, PersistQueue};
 use crate::clock;
 use crate::error::{Code, Error, Result};
@@ -10,7 +11,7 @@ use crate::store::{Batch, Rows};
 use bitcoin::{BlockHash, Network, Transaction};
 use lightning::chain::BestBlock;
 use lightning::ln::channelmanager::{ChainParameters, ChannelManagerReadArgs};
-use lightning::ln::msgs::{DecodeError, MessageSendEvent};
+use lightning::ln::msgs::DecodeError;
 use lightning::routing::scoring::{ProbabilisticScoringDecayParameters, ProbabilisticScoringFeeParameters};
 use lightning::sign::{KeysManager, NodeSigner};
 use lightning::util::config::UserConfig;
@@ -56,7 +57,7 @@ pub struct Loaded {
 pub struct Cut {
     /// The transaction to commit.
     pub batch: Batch,
-    messages: Vec<MessageSendEvent>,
+    messages: Parcel,
     broadcasts: Vec<Transaction>,
 }
 
@@ -248,8 +249,11 @@ impl Loaded {
         Cut { batch, messages, broadcasts }
     }
 
-    /// Lets a committed cut's messages go, and returns the transactions to broadcast.
+    /// Lets a committed cut's messages go, and returns the transactions to broadcast: none if a fault came meanwhile.
     pub fn open_gate(&self, cut: Cut) -> Vec<Transaction> {
+        if self.engine.fault.is_raised() {
+            return Vec::new();
+        }
         self.engine.messages.release(cut.messages);
         cut.broadcasts
     }

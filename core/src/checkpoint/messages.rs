@@ -3,10 +3,15 @@
 //! Stands as channel message handler between LDK's peer manager and its channel manager. The channel manager is set when the
 //! wallet is loaded (`attach`), so that TCP and Noise's first act can run beside the load.
 //!
-//! Two things end the node here, before LDK sends or broadcasts anything (`STATE_CORRUPT`):
+//! Three things end the node here, before anything is sent or broadcast (`STATE_CORRUPT`):
 //! * a `channel_reestablish` for a channel that no monitor knows: LDK would answer one that is *made to* force-close;
-//! * LDK's own panic when the peer proves that our state is older than what it saw.
+//! * LDK's own panic when the peer proves that our state is older than what it saw;
+//! * a peer that holds a commitment which our state has not made yet: LDK would close the channel.
+//!
+//! Our own `channel_reestablish` waits until the peer's has passed these: an old one makes the peer close the channel. An LDK
+//! peer sends its own right behind `init`, so nothing is lost by listening first.
 
+use super::queues::{Parcel, Queues};
 use super::{Fault, PersistQueue};
 use crate::error::{Code, Error};
 use crate::ldk::{ChainMonitor, ChannelManager};
@@ -17,20 +22,12 @@ use lightning::ln::types::ChannelId;
 use lightning::types::features::{InitFeatures, NodeFeatures};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
 struct Attached {
     manager: Arc<ChannelManager>,
     monitors: Arc<ChainMonitor>,
-}
-
-#[derive(Default)]
-struct Queues {
-    /// Wait for a commit.
-    held: Vec<MessageSendEvent>,
-    /// May go.
-    released: Vec<MessageSendEvent>,
 }
 
 /// The gate. See the module's head.
@@ -59,9 +56,11 @@ impl MessageGate {
     }
 
     /// Lets LDK answer a `channel_reestablish` for a channel that no monitor knows, which gives that channel up. For a node
-    /// that opens channels: its peers rightly remember some that it dropped before they were funded.
+    /// that opens channels: its peers rightly remember some that it dropped before they were funded. Such a node also says
+    /// its own `channel_reestablish` first: two that wait for each other would wait for ever.
     pub fn answer_unknown_channels(&self) {
         self.answers_unknown_channels.store(true, Ordering::Relaxed);
+        self.queues().speak_first();
     }
 
     /// Sets the loaded channel manager, once.
@@ -76,42 +75,28 @@ impl MessageGate {
 
     /// Moves what LDK wants to send into the gate. True if something waits for a commit.
     pub(super) fn pull(&self) -> bool {
-        let pulled = self
-            .enter("get_and_clear_pending_msg_events", |attached| attached.manager.get_and_clear_pending_msg_events());
-        let Some(pulled) = pulled else { return false };
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        for event in pulled {
-            // Only while nothing is held before it: the order of messages is part of the protocol.
-            if queues.held.is_empty() && self.needs_no_commit(&event) {
-                queues.released.push(event);
-            } else {
-                queues.held.push(event);
-            }
-        }
-        !queues.held.is_empty()
+        let Some(pulled) = self.pending_in_ldk() else { return false };
+        let mut queues = self.queues();
+        queues.push(pulled, self.queue.is_empty());
+        queues.has_held()
+    }
+
+    fn pending_in_ldk(&self) -> Option<Vec<MessageSendEvent>> {
+        self.enter("get_and_clear_pending_msg_events", |attached| attached.manager.get_and_clear_pending_msg_events())
     }
 
     /// What waits for a commit; the caller commits it.
-    pub(super) fn take_held(&self) -> Vec<MessageSendEvent> {
-        std::mem::take(&mut self.queues.lock().unwrap_or_else(PoisonError::into_inner).held)
+    pub(super) fn take_held(&self) -> Parcel {
+        self.queues().take_held()
     }
 
     /// Lets messages go whose cut is committed.
-    pub(super) fn release(&self, messages: Vec<MessageSendEvent>) {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner).released.extend(messages);
+    pub(super) fn release(&self, parcel: Parcel) {
+        self.queues().release(parcel, self.queue.is_empty());
     }
 
-    /// Messages that promise nothing which a crash could take back. `accept_channel`: the peer forgets an unfunded channel
-    /// on disconnect. `channel_reestablish`: commitment numbers move only together with a monitor update, so with none
-    /// queued it describes the committed state.
-    fn needs_no_commit(&self, event: &MessageSendEvent) -> bool {
-        match event {
-            MessageSendEvent::SendAcceptChannel { .. } => true,
-            MessageSendEvent::SendChannelReestablish { .. } | MessageSendEvent::SendChannelUpdate { .. } => {
-                self.queue.is_empty()
-            }
-            _ => false,
-        }
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The channel manager, unless the node is over.
@@ -150,57 +135,26 @@ fn explain_panic(what: &str, panic: &(dyn std::any::Any + Send)) -> Error {
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("no message");
     if text.contains("fallen behind") {
-        return Error::new(
-            Code::StateCorrupt,
-            "the store's state is older than what the LSP has seen (a restored backup, a lagging replica, or two stores for one mnemonic): nothing was sent or broadcast; bring the newest store back",
-        );
+        return fallen_behind();
     }
     let first_line = text.lines().next().unwrap_or_default();
     Error::new(Code::Internal, format!("LDK panicked in {what}: {first_line}"))
 }
 
-fn recipient(event: &MessageSendEvent) -> Option<PublicKey> {
-    use MessageSendEvent::*;
-    match event {
-        SendAcceptChannel { node_id, .. }
-        | SendAcceptChannelV2 { node_id, .. }
-        | SendOpenChannel { node_id, .. }
-        | SendOpenChannelV2 { node_id, .. }
-        | SendFundingCreated { node_id, .. }
-        | SendFundingSigned { node_id, .. }
-        | SendStfu { node_id, .. }
-        | SendSpliceInit { node_id, .. }
-        | SendSpliceAck { node_id, .. }
-        | SendSpliceLocked { node_id, .. }
-        | SendTxAddInput { node_id, .. }
-        | SendTxAddOutput { node_id, .. }
-        | SendTxRemoveInput { node_id, .. }
-        | SendTxRemoveOutput { node_id, .. }
-        | SendTxComplete { node_id, .. }
-        | SendTxSignatures { node_id, .. }
-        | SendTxInitRbf { node_id, .. }
-        | SendTxAckRbf { node_id, .. }
-        | SendTxAbort { node_id, .. }
-        | SendChannelReady { node_id, .. }
-        | SendAnnouncementSignatures { node_id, .. }
-        | UpdateHTLCs { node_id, .. }
-        | SendRevokeAndACK { node_id, .. }
-        | SendClosingSigned { node_id, .. }
-        | SendClosingComplete { node_id, .. }
-        | SendClosingSig { node_id, .. }
-        | SendShutdown { node_id, .. }
-        | SendChannelReestablish { node_id, .. }
-        | SendChannelAnnouncement { node_id, .. }
-        | SendChannelUpdate { node_id, .. }
-        | HandleError { node_id, .. }
-        | SendChannelRangeQuery { node_id, .. }
-        | SendShortIdsQuery { node_id, .. }
-        | SendReplyChannelRange { node_id, .. }
-        | SendGossipTimestampFilter { node_id, .. }
-        | SendPeerStorage { node_id, .. }
-        | SendPeerStorageRetrieval { node_id, .. } => Some(*node_id),
-        BroadcastChannelAnnouncement { .. } | BroadcastChannelUpdate { .. } | BroadcastNodeAnnouncement { .. } => None,
-    }
+/// LDK closes a channel whose peer waits for a commitment after one that we don't know of. Its own words are the only sign.
+fn says_that_we_are_behind(event: &MessageSendEvent) -> bool {
+    let MessageSendEvent::HandleError { action, .. } = event else { return false };
+    let (ErrorAction::SendErrorMessage { msg } | ErrorAction::DisconnectPeer { msg: Some(msg) }) = action else {
+        return false;
+    };
+    msg.data.contains("future remote commitment") || msg.data.contains("future local commitment")
+}
+
+fn fallen_behind() -> Error {
+    Error::new(
+        Code::StateCorrupt,
+        "the store's state is older than what the LSP has seen (a restored backup, a lagging replica, or two stores for one mnemonic): nothing was sent or broadcast; bring the newest store back",
+    )
 }
 
 impl BaseMessageHandler for MessageGate {
@@ -211,15 +165,12 @@ impl BaseMessageHandler for MessageGate {
         if self.fault.is_raised() {
             return Vec::new();
         }
-        std::mem::take(&mut self.queues.lock().unwrap_or_else(PoisonError::into_inner).released)
+        self.queues().take_released()
     }
 
     fn peer_disconnected(&self, peer: PublicKey) {
         self.deliver("peer_disconnected", |attached| attached.manager.peer_disconnected(peer));
-        // Messages of the dead connection must never reach the next one: there, channel_reestablish speaks first.
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.held.retain(|event| recipient(event) != Some(peer));
-        queues.released.retain(|event| recipient(event) != Some(peer));
+        self.queues().disconnected(peer);
     }
 
     fn provided_node_features(&self) -> NodeFeatures {
@@ -313,9 +264,20 @@ impl ChannelMessageHandler for MessageGate {
             ));
             return;
         }
-        self.deliver("handle_channel_reestablish", |attached| {
-            attached.manager.handle_channel_reestablish(peer, message)
+        self.enter("handle_channel_reestablish", |attached| {
+            attached.manager.handle_channel_reestablish(peer, message);
         });
+        // None: a fault, at this call or before.
+        let Some(answer) = self.pending_in_ldk() else { return };
+        if answer.iter().any(says_that_we_are_behind) {
+            self.fault.raise(fallen_behind());
+            return;
+        }
+        let mut queues = self.queues();
+        queues.confirm(peer, message.channel_id);
+        queues.push(answer, self.queue.is_empty());
+        drop(queues);
+        self.wake.notify_one();
     }
 
     fn get_chain_hashes(&self) -> Option<Vec<ChainHash>> {

@@ -9,7 +9,7 @@
 //! 3. `Engine::cut` takes manager, changed monitors and held outputs at one instant. All of LDK is driven by one thread,
 //!    so nothing can move between the encodings.
 //! 4. `Committer::commit` writes the cut in one transaction, conditional on (epoch, seq).
-//! 5. Only `Engine::open` lets that cut's outputs go.
+//! 5. Only `Loaded::open_gate` lets that cut's outputs go.
 //!
 //! A process that dies anywhere in between has said nothing that its committed state does not cover. A holder that is
 //! fenced fails at 4 and is over: it can't have said anything either.
@@ -20,7 +20,11 @@ mod engine;
 mod fault;
 mod messages;
 mod persist;
+mod queues;
 pub mod rows;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+pub(crate) mod tests;
 
 pub use broadcast::BroadcastGate;
 pub use committer::{CommitStats, Committer};

@@ -13,20 +13,33 @@ const CLTV_DELTAS: std::ops::RangeInclusive<u64> = 1..=2016;
 /// Learns the JIT route: asks which protocols the LSP speaks, then registers. `send` lets the peer manager send what is
 /// queued. Two round trips, once in a wallet's life.
 pub async fn learn_route(transport: &LspTransport, each: Duration, send: impl Fn()) -> Result<JitRoute> {
-    let protocols = transport.list_protocols()?;
-    send();
-    let protocols = timeout(each, protocols).await.map_err(|_| silent("lsps0.list_protocols", each))?;
-    let protocols = protocols.map_err(|_| gone())?;
+    let protocols = ask(transport, "lsps0.list_protocols", each, &send).await?;
+    let protocols = parse_protocols(&protocols)?;
     if !protocols.contains(&4) {
         return Err(Error::new(
             Code::LspRejected,
             format!("the LSP speaks LSPS {protocols:?}, not LSPS4; use an LSP with continuous JIT channels (LSPS4)"),
         ));
     }
-    let answer = transport.request("lsps4.register_node", &json!({}));
+    parse_registration(&ask(transport, "lsps4.register_node", each, &send).await?)
+}
+
+async fn ask(transport: &LspTransport, method: &str, each: Duration, send: &impl Fn()) -> Result<Value> {
+    let answer = transport.request(method, &json!({}));
     send();
-    let answer = timeout(each, answer).await.map_err(|_| silent("lsps4.register_node", each))?;
-    parse_registration(&answer.map_err(|_| gone())??)
+    match timeout(each, answer).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => Err(unavailable(format!("closed the connection before it answered {method}"))),
+        Err(_) => Err(unavailable(format!("did not answer {method} within {} ms", each.as_millis()))),
+    }
+}
+
+/// `{ "protocols": [2, 4, 5] }`. Numbers that are no protocol's are passed over.
+pub(super) fn parse_protocols(result: &Value) -> Result<Vec<u16>> {
+    let Some(listed) = result.get("protocols").and_then(Value::as_array) else {
+        return Err(senseless("list_protocols", result));
+    };
+    Ok(listed.iter().filter_map(Value::as_u64).filter_map(|number| u16::try_from(number).ok()).collect())
 }
 
 /// `{ "jit_channel_scid": "bxtxo", "lsp_cltv_expiry_delta": 72 }`; additional fields are ignored.
@@ -35,16 +48,21 @@ pub(super) fn parse_registration(result: &Value) -> Result<JitRoute> {
     let delta = result.get("lsp_cltv_expiry_delta").and_then(Value::as_u64).filter(|d| CLTV_DELTAS.contains(d));
     let parsed = text.and_then(|text| scid::parse(text).ok()).zip(delta.and_then(|delta| u16::try_from(delta).ok()));
     let Some((scid, cltv_expiry_delta)) = parsed else {
-        let shown: String = result.to_string().chars().take(200).collect();
-        return Err(Error::new(Code::LspRejected, format!("the LSP's register_node answer makes no sense: {shown}")));
+        return Err(senseless("register_node", result));
     };
     Ok(JitRoute { scid, cltv_expiry_delta })
 }
 
-fn silent(method: &str, each: Duration) -> Error {
-    Error::new(Code::LspUnavailable, format!("the LSP did not answer {method} within {} ms", each.as_millis()))
+fn senseless(method: &str, result: &Value) -> Error {
+    let shown: String = result.to_string().chars().take(200).collect();
+    Error::new(Code::LspRejected, format!("the LSP's {method} answer makes no sense: {shown}"))
 }
 
-fn gone() -> Error {
-    Error::new(Code::LspUnavailable, "the LSP closed the connection before it answered")
+fn unavailable(what: String) -> Error {
+    Error::new(Code::LspUnavailable, format!("the LSP {what}; try again"))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#[path = "lsps4_tests.rs"]
+mod tests;

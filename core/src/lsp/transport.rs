@@ -1,7 +1,8 @@
 //! LSPS0: JSON-RPC over BOLT 8 message 37913, wrapped around LDK's `LiquidityManager`.
 //!
 //! The wrapper exists because of a trap in every LDK-based peer: a method, an error or an id that it does not know makes it
-//! answer "parse error" and ignore the sender until disconnect. So LSPS4 traffic never reaches the inner manager, and
+//! answer "parse error" and ignore the sender until disconnect. So the inner manager sees nothing but answers to its own
+//! requests: whatever else an LSP says is ignored, as LSPS0 asks for, instead of getting both sides to ignore each other. And
 //! LSPS4 is never sent to an LSP that has not listed it (`lsps0.list_protocols` first).
 //!
 //! The inner manager is set when the wallet is loaded (`attach`), like the message gate's.
@@ -18,13 +19,12 @@ use lightning::ln::wire::CustomMessageReader;
 use lightning::sign::KeysManager;
 use lightning::types::features::{InitFeatures, NodeFeatures};
 use lightning::util::ser::LengthLimitedRead;
-use lightning_liquidity::events::LiquidityEvent;
-use lightning_liquidity::lsps0::event::LSPS0ClientEvent;
 use lightning_liquidity::lsps0::ser::RawLSPSMessage;
 use lightning_liquidity::utils::time::DefaultTimeProvider;
 use lightning_liquidity::{LiquidityClientConfig, LiquidityManagerSync};
-use serde_json::{json, Value};
-use std::collections::HashMap;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{oneshot, watch};
 
@@ -53,7 +53,17 @@ pub struct LspTransport {
 struct State {
     outgoing: Vec<(PublicKey, RawLSPSMessage)>,
     requests: HashMap<String, Answer>,
-    protocols: Vec<oneshot::Sender<Vec<u16>>>,
+    /// Ids of requests that the inner manager sent.
+    inner_requests: HashSet<String>,
+}
+
+/// A request in the field order that LDK writes.
+#[derive(Serialize)]
+struct Request<'a> {
+    jsonrpc: &'static str,
+    id: &'a str,
+    method: &'a str,
+    params: &'a Value,
 }
 
 impl LspTransport {
@@ -90,24 +100,21 @@ impl LspTransport {
         self.connected.subscribe()
     }
 
-    /// Asks for the LSP's protocols (1, 2, 4, 5). The caller lets the peer manager process events to send it.
-    pub fn list_protocols(&self) -> Result<oneshot::Receiver<Vec<u16>>> {
-        let liquidity = self.liquidity.get().ok_or_else(not_attached)?;
-        let (answer, receiver) = oneshot::channel();
-        self.lock().protocols.push(answer);
-        liquidity.lsps0_client_handler().list_protocols(&self.lsp);
-        Ok(receiver)
-    }
-
-    /// Queues an LSPS4 request. The caller lets the peer manager process events to send it.
+    /// Queues a request of LSPS0 or LSPS4. The caller lets the peer manager process events to send it.
     pub fn request(&self, method: &str, params: &Value) -> oneshot::Receiver<Result<Value>> {
         // 16 random bytes as 32 hex characters, a string: LDK's parser takes no numeric id.
         let id: String = entropy::random::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let payload = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string();
         let (answer, receiver) = oneshot::channel();
-        let mut state = self.lock();
-        state.requests.insert(id, answer);
-        state.outgoing.push((self.lsp, RawLSPSMessage { payload }));
+        match serde_json::to_string(&Request { jsonrpc: "2.0", id: &id, method, params }) {
+            Ok(payload) => {
+                let mut state = self.lock();
+                state.requests.insert(id, answer);
+                state.outgoing.push((self.lsp, RawLSPSMessage { payload }));
+            }
+            Err(error) => {
+                let _ = answer.send(Err(Error::new(Code::Internal, format!("{method} does not serialise: {error}"))));
+            }
+        }
         receiver
     }
 
@@ -115,23 +122,26 @@ impl LspTransport {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a message if it belongs to LSPS4. The inner manager must not see those.
-    fn take_lsps4(&self, payload: &str) -> bool {
+    /// Takes an answer to one of our requests. True if it is one to the inner manager's, which must see it.
+    fn take(&self, payload: &str) -> bool {
         let Ok(message) = serde_json::from_str::<Value>(payload) else { return false };
-        if let Some(method) = message.get("method").and_then(Value::as_str) {
-            // A client serves no LSPS4 method; answering an error would get an LDK peer to ignore us.
-            return method.starts_with("lsps4.");
+        // A client serves no method; answering an error would get an LDK peer to ignore us.
+        if message.get("method").is_some() {
+            return false;
         }
+        let mut state = self.lock();
         match message.get("id") {
             Some(Value::String(id)) => {
-                let Some(answer) = self.lock().requests.remove(id) else { return false };
-                let _ = answer.send(result_of(&message));
-                true
+                if let Some(answer) = state.requests.remove(id) {
+                    let _ = answer.send(result_of(&message));
+                    return false;
+                }
+                state.inner_requests.remove(id)
             }
-            Some(Value::Null) => {
-                // "Parse error": the LSP ignores us until we reconnect, so nothing that is outstanding will be answered.
+            // "Parse error": the LSP ignores us until we reconnect, so nothing that is outstanding will be answered.
+            Some(Value::Null) if message.get("error").is_some_and(|error| !error.is_null()) => {
                 let rejection = result_of(&message);
-                for (_, answer) in self.lock().requests.drain() {
+                for (_, answer) in state.requests.drain() {
                     let _ = answer.send(rejection.clone());
                 }
                 false
@@ -139,33 +149,24 @@ impl LspTransport {
             _ => false,
         }
     }
-
-    fn drain_liquidity_events(&self, liquidity: &Liquidity) {
-        for event in liquidity.get_and_clear_pending_events() {
-            if let LiquidityEvent::LSPS0Client(LSPS0ClientEvent::ListProtocolsResponse { protocols, .. }) = event {
-                for answer in self.lock().protocols.drain(..) {
-                    let _ = answer.send(protocols.clone());
-                }
-            }
-        }
-    }
 }
 
-fn not_attached() -> Error {
-    Error::new(Code::Internal, "the LSP transport was used before the wallet was loaded")
-}
-
-/// `result`, or the LSP's error as `LSP_REJECTED` with its code and text.
+/// `result`, or the LSP's error as `LSP_REJECTED` with its code and text. Some write the other one too, as null.
 fn result_of(message: &Value) -> Result<Value> {
-    if let Some(result) = message.get("result") {
+    let error = message.get("error").filter(|error| !error.is_null());
+    if let (Some(result), None) = (message.get("result"), error) {
         return Ok(result.clone());
     }
-    let error = message.get("error");
     let code = error.and_then(|e| e.get("code")).and_then(Value::as_i64);
     let text = error.and_then(|e| e.get("message")).and_then(Value::as_str).unwrap_or("no text");
     let code = code.map_or_else(|| "without a code".to_owned(), |code| format!("with code {code}"));
     let text: String = text.chars().take(200).collect();
     Err(Error::new(Code::LspRejected, format!("the LSP refused the request {code}: {text}")))
+}
+
+fn id_of(payload: &str) -> Option<String> {
+    let message: Value = serde_json::from_str(payload).ok()?;
+    message.get("id").and_then(Value::as_str).map(ToOwned::to_owned)
 }
 
 impl CustomMessageReader for LspTransport {
@@ -181,19 +182,18 @@ impl CustomMessageReader for LspTransport {
 
 impl CustomMessageHandler for LspTransport {
     fn handle_custom_message(&self, message: RawLSPSMessage, sender: PublicKey) -> Result<(), LightningError> {
-        if sender != self.lsp || self.take_lsps4(&message.payload) {
+        if sender != self.lsp || !self.take(&message.payload) {
             return Ok(());
         }
-        let Some(liquidity) = self.liquidity.get() else { return Ok(()) };
-        let result = liquidity.handle_custom_message(message, sender);
-        self.drain_liquidity_events(liquidity);
-        result
+        self.liquidity.get().map_or(Ok(()), |liquidity| liquidity.handle_custom_message(message, sender))
     }
 
     fn get_and_clear_pending_msg(&self) -> Vec<(PublicKey, RawLSPSMessage)> {
         let mut messages = std::mem::take(&mut self.lock().outgoing);
         if let Some(liquidity) = self.liquidity.get() {
-            messages.extend(liquidity.get_and_clear_pending_msg());
+            let inner = liquidity.get_and_clear_pending_msg();
+            self.lock().inner_requests.extend(inner.iter().filter_map(|(_, message)| id_of(&message.payload)));
+            messages.extend(inner);
         }
         messages
     }
@@ -228,3 +228,8 @@ impl CustomMessageHandler for LspTransport {
         self.liquidity.get().map_or_else(InitFeatures::empty, |liquidity| liquidity.provided_init_features(peer))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#[path = "transport_tests.rs"]
+pub(in crate::lsp) mod tests;

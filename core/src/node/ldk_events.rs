@@ -170,7 +170,7 @@ impl Session {
 pub(super) fn allowed_skim(limit: SkimLimit, net_msat: u64, skimmed_msat: u64) -> u64 {
     let paid = u128::from(net_msat) + u128::from(skimmed_msat);
     // Rounded up: an LSP's own fee is the ceiling of the same product.
-    let proportional = (paid * u128::from(limit.ppm)).div_ceil(1_000_000);
+    let proportional = paid.saturating_mul(limit.ppm.into()).div_ceil(1_000_000);
     limit.base_msat.saturating_add(u64::try_from(proportional).unwrap_or(u64::MAX))
 }
 

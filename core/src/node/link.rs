@@ -15,6 +15,7 @@ use crate::net::dns::Resolver;
 use crate::net::peer_socket::PeerSocket;
 use crate::net::tcp;
 use crate::timeouts::Timeouts;
+use lightning::ln::peer_handler::SocketDescriptor;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -40,7 +41,7 @@ pub struct Dialled {
     socket: PeerSocket,
 }
 
-/// A connection that is driven until it ends.
+/// A connection that is driven until it ends. Dropping it ends it: its task tells LDK and closes the socket.
 pub struct Link {
     socket: PeerSocket,
     task: JoinHandle<()>,
@@ -118,16 +119,13 @@ impl Dialled {
     async fn open(self, peers: &Arc<Peers>, lsp: &LspTransport, deadline: Instant) -> Option<Link> {
         let (socket, peers) = (self.socket.clone(), Arc::clone(peers));
         let mut connected = lsp.connected();
-        let mut task = tokio::spawn(async move { socket.drive(peers.as_ref()).await });
+        let task = tokio::spawn(async move { socket.drive(peers.as_ref()).await });
+        let mut link = Link { socket: self.socket, task };
         let opened = tokio::select! {
             opened = timeout_at(deadline, connected.wait_for(|connected| *connected)) => matches!(opened, Ok(Ok(_))),
-            _ = &mut task => false,
+            () = link.ended() => false,
         };
-        if !opened {
-            task.abort();
-            return None;
-        }
-        Some(Link { socket: self.socket, task })
+        opened.then_some(link)
     }
 }
 
@@ -150,7 +148,15 @@ impl Link {
         self.socket.leave();
         if timeout(GOODBYE, &mut self.task).await.is_err() {
             tracing::debug!("the LSP did not close its side in time; closing ours");
-            self.task.abort();
+            self.socket.disconnect_socket();
+            self.ended().await;
         }
+    }
+}
+
+impl Drop for Link {
+    /// Never by aborting the task: LDK would go on believing in the connection, refuse the next one, and keep the socket open.
+    fn drop(&mut self) {
+        self.socket.disconnect_socket();
     }
 }

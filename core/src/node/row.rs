@@ -7,10 +7,12 @@ use crate::lsp::JitRoute;
 use crate::store::{Batch, Rows};
 use bitcoin::secp256k1::PublicKey;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// The layout of the row. A newer one is refused: an older mayfly must not run on state that it does not understand.
 const VERSION: u32 = 1;
+/// How many told payments are remembered beside those that LDK repeated at this load.
+pub(super) const TOLD_KEPT: usize = 16;
 
 /// What a wallet keeps beside LDK's own state.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -37,26 +39,42 @@ struct SavedRoute {
     route: JitRoute,
 }
 
+#[derive(Deserialize)]
+struct Layout {
+    version: u32,
+}
+
+fn unreadable(_: serde_json::Error) -> Error {
+    Error::new(
+        Code::StateCorrupt,
+        "row node of the store does not load; nothing was sent or changed; restore the store from where it was written as a whole",
+    )
+}
+
 impl NodeRow {
     /// Reads the row; a wallet without one is new.
     pub fn load(rows: &Rows) -> Result<Self> {
         let Some(bytes) = rows.get(rows::NODE) else { return Ok(NodeRow::default()) };
-        let row: NodeRow = serde_json::from_slice(bytes).map_err(|_| {
-            Error::new(
-                Code::StateCorrupt,
-                "row node of the store does not load; nothing was sent or changed; restore the store from where it was written as a whole",
-            )
-        })?;
-        if row.version > VERSION {
+        // Alone and first: nothing else of a newer layout need be readable.
+        let Layout { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if version > VERSION {
             return Err(Error::new(
                 Code::StateCorrupt,
-                format!(
-                    "the store was written by a newer mayfly (row version {}, this one knows {VERSION}); update mayfly",
-                    row.version
-                ),
+                format!("the store was written by a newer mayfly (row version {version}, this one knows {VERSION}); update mayfly"),
             ));
         }
-        Ok(row)
+        serde_json::from_slice(bytes).map_err(unreadable)
+    }
+
+    /// Forgets told payments that can't be repeated: all but the newest, and those that LDK repeated at this load. What it did
+    /// not repeat is in no monitor any more.
+    pub fn forget_told(&mut self, repeated: &HashSet<String>) {
+        let surplus = self.told.len().saturating_sub(TOLD_KEPT);
+        let mut index = 0;
+        self.told.retain(|id| {
+            index += 1;
+            index > surplus || repeated.contains(id)
+        });
     }
 
     /// Writes the row into a batch.

@@ -19,9 +19,6 @@ use std::collections::HashSet;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
-/// How many told payments are remembered beside those that LDK repeated at this load.
-const TOLD_KEPT: usize = 16;
-
 /// A wallet that is claimed and loaded. Dropping it gives the lock up; what is not committed was never said.
 pub(super) struct Session {
     pub config: Arc<Config>,
@@ -114,14 +111,7 @@ impl Session {
         self.row.summary = Summary::of(&self.loaded, onchain_sats, |hash| claimed.contains(hash));
         self.row.next_event = self.outbox.next_number();
         self.row.fees = String::from_utf8(self.fees.save()).ok();
-        // What LDK did not repeat at this load is in no monitor any more and can't be repeated.
-        let surplus = self.row.told.len().saturating_sub(TOLD_KEPT);
-        let seen = &self.seen_now;
-        let mut index = 0;
-        self.row.told.retain(|id| {
-            index += 1;
-            index > surplus || seen.contains(id)
-        });
+        self.row.forget_told(&self.seen_now);
     }
 
     /// The state of the wallet now, committed or not.

@@ -1,1 +1,7 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod handle;
+mod link;
+mod money;
+mod receive;
+mod row;

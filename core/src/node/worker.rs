@@ -210,18 +210,22 @@ impl Worker {
                 }
                 self.serve(transient).await
             }
-            Ok(None) => Ok(()),
+            Ok(None) => Ok(Ok(())),
             Err(error) => Err(error),
         };
         for command in later.drain(..).rev() {
             self.shared.mailbox.put_back(command);
         }
+        // The state first, and nothing held any more: whoever is answered looks, or calls again.
         match result {
-            Ok(()) => self.shared.set_state(State::Idle),
+            Ok(stopped) => {
+                self.shared.set_state(State::Idle);
+                self.answer_the_stopped(&stopped);
+            }
             Err(error) => {
                 tracing::warn!(code = error.code.as_str(), reason = %error.message, "the session ended");
+                self.shared.ended_with(error.clone());
                 self.waiting.fail(&error);
-                self.shared.ended_with(error);
             }
         }
     }
@@ -236,8 +240,7 @@ impl Worker {
                 command = shared.mailbox.next() => match command {
                     Command::Stop { pending } => {
                         shared.set_wanted(false);
-                        self.waiting.fail(&Error::new(Code::Aborted, "stop() was called while the node started"));
-                        pending.send(Ok(()));
+                        self.waiting.stops.push(pending);
                         return Ok(None);
                     }
                     other => later.extend(self.enqueue(other)),
@@ -250,19 +253,19 @@ impl Worker {
         }
     }
 
-    async fn serve(&mut self, transient: bool) -> Result<()> {
-        let Some(session) = self.session.as_mut() else { return Ok(()) };
+    /// Serves until the end. `Ok` holds how stopping went; an error ended the session.
+    async fn serve(&mut self, transient: bool) -> Result<Result<()>> {
+        let Some(session) = self.session.as_mut() else { return Ok(Ok(())) };
         let ended = serve(session, &mut self.waiting, &self.shared.mailbox, transient).await;
         self.waiting.abort_tasks();
         self.shared.set_state(State::Stopping);
-        let Some(mut session) = self.session.take() else { return Ok(()) };
+        let Some(mut session) = self.session.take() else { return Ok(Ok(())) };
         match ended {
             Ok(End::Stopped) => {
                 let finished = session.turn().await;
                 self.shared.set_wake_by(session.summary().wake_by());
                 let released = release(session).await;
-                self.answer_the_stopped(&finished.and(released));
-                Ok(())
+                Ok(finished.and(released))
             }
             Err(error) => {
                 // A promise of a commit that did not happen must not read as one of a destroyed node.

@@ -1,0 +1,166 @@
+//! Messages on their way out: held for a commit, in a cut that is being committed, waiting for the peer's word, free to go.
+//!
+//! What must hold: the messages of one peer leave in the order in which LDK made them; none passes a commit that it depends
+//! on, the one that is just being written included; none reaches another connection than the one that it was made for.
+
+use bitcoin::secp256k1::PublicKey;
+use lightning::ln::msgs::MessageSendEvent;
+use lightning::ln::types::ChannelId;
+use std::collections::{HashMap, HashSet};
+
+/// See the module's head.
+#[derive(Default)]
+pub(super) struct Queues {
+    held: Vec<MessageSendEvent>,
+    released: Vec<MessageSendEvent>,
+    /// Our `channel_reestablish`, until the peer's own has shown that our state is current.
+    unspoken: Vec<MessageSendEvent>,
+    /// Channels whose peer has shown that on this connection.
+    confirmed: HashSet<(PublicKey, ChannelId)>,
+    /// Who has messages in the cut that is being committed.
+    in_cut: Option<HashSet<PublicKey>>,
+    /// Counts disconnects, and at which count each peer was last disconnected.
+    disconnects: u64,
+    last_disconnect: HashMap<PublicKey, u64>,
+    /// Nothing is left unspoken: see `MessageGate::answer_unknown_channels`.
+    speaks_first: bool,
+}
+
+/// The messages of one cut, and when they were taken.
+pub(super) struct Parcel {
+    messages: Vec<MessageSendEvent>,
+    taken_at: u64,
+}
+
+impl Queues {
+    pub fn speak_first(&mut self) {
+        self.speaks_first = true;
+    }
+
+    /// Takes what LDK wants to send. `clean`: no monitor is queued.
+    pub fn push(&mut self, events: Vec<MessageSendEvent>, clean: bool) {
+        for event in events {
+            if self.may_pass(&event, clean) {
+                self.let_go(event);
+            } else {
+                self.held.push(event);
+            }
+        }
+    }
+
+    pub fn has_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// What waits for a commit. From here to `release` a commit is being written.
+    pub fn take_held(&mut self) -> Parcel {
+        let messages = std::mem::take(&mut self.held);
+        self.in_cut = Some(messages.iter().filter_map(recipient).collect());
+        Parcel { messages, taken_at: self.disconnects }
+    }
+
+    /// The commit is through: its messages go, unless their connection is gone, and what waited for it alone follows.
+    pub fn release(&mut self, parcel: Parcel, clean: bool) {
+        self.in_cut = None;
+        for event in parcel.messages {
+            let gone_at = recipient(&event).and_then(|peer| self.last_disconnect.get(&peer));
+            if gone_at.is_none_or(|gone_at| *gone_at <= parcel.taken_at) {
+                self.let_go(event);
+            }
+        }
+        let held = std::mem::take(&mut self.held);
+        self.push(held, clean);
+    }
+
+    pub fn take_released(&mut self) -> Vec<MessageSendEvent> {
+        std::mem::take(&mut self.released)
+    }
+
+    /// The peer's `channel_reestablish` fits our state: ours may be said.
+    pub fn confirm(&mut self, peer: PublicKey, channel: ChannelId) {
+        self.confirmed.insert((peer, channel));
+        let unspoken = std::mem::take(&mut self.unspoken);
+        unspoken.into_iter().for_each(|event| self.let_go(event));
+    }
+
+    /// Messages of a dead connection must never reach the next one: there, `channel_reestablish` speaks first.
+    pub fn disconnected(&mut self, peer: PublicKey) {
+        self.disconnects += 1;
+        self.last_disconnect.insert(peer, self.disconnects);
+        for queue in [&mut self.held, &mut self.released, &mut self.unspoken] {
+            queue.retain(|event| recipient(event) != Some(peer));
+        }
+        self.confirmed.retain(|(confirmed, _)| *confirmed != peer);
+    }
+
+    fn let_go(&mut self, event: MessageSendEvent) {
+        match &event {
+            MessageSendEvent::SendChannelReestablish { node_id, msg }
+                if !self.speaks_first && !self.confirmed.contains(&(*node_id, msg.channel_id)) =>
+            {
+                self.unspoken.push(event);
+            }
+            _ => self.released.push(event),
+        }
+    }
+
+    /// Messages that promise nothing which a crash could take back. `accept_channel`: the peer forgets an unfunded channel
+    /// on disconnect. `channel_reestablish`: commitment numbers move only together with a monitor update, so with none
+    /// queued and no commit on its way it describes the committed state.
+    fn may_pass(&self, event: &MessageSendEvent, clean: bool) -> bool {
+        let Some(peer) = recipient(event) else { return false };
+        let first = self.held.iter().all(|held| recipient(held) != Some(peer));
+        let in_cut = self.in_cut.as_ref();
+        match event {
+            MessageSendEvent::SendAcceptChannel { .. } => first && !in_cut.is_some_and(|cut| cut.contains(&peer)),
+            MessageSendEvent::SendChannelReestablish { .. } | MessageSendEvent::SendChannelUpdate { .. } => {
+                first && clean && in_cut.is_none()
+            }
+            _ => false,
+        }
+    }
+}
+
+fn recipient(event: &MessageSendEvent) -> Option<PublicKey> {
+    use MessageSendEvent::*;
+    match event {
+        SendAcceptChannel { node_id, .. }
+        | SendAcceptChannelV2 { node_id, .. }
+        | SendOpenChannel { node_id, .. }
+        | SendOpenChannelV2 { node_id, .. }
+        | SendFundingCreated { node_id, .. }
+        | SendFundingSigned { node_id, .. }
+        | SendStfu { node_id, .. }
+        | SendSpliceInit { node_id, .. }
+        | SendSpliceAck { node_id, .. }
+        | SendSpliceLocked { node_id, .. }
+        | SendTxAddInput { node_id, .. }
+        | SendTxAddOutput { node_id, .. }
+        | SendTxRemoveInput { node_id, .. }
+        | SendTxRemoveOutput { node_id, .. }
+        | SendTxComplete { node_id, .. }
+        | SendTxSignatures { node_id, .. }
+        | SendTxInitRbf { node_id, .. }
+        | SendTxAckRbf { node_id, .. }
+        | SendTxAbort { node_id, .. }
+        | SendChannelReady { node_id, .. }
+        | SendAnnouncementSignatures { node_id, .. }
+        | UpdateHTLCs { node_id, .. }
+        | SendRevokeAndACK { node_id, .. }
+        | SendClosingSigned { node_id, .. }
+        | SendClosingComplete { node_id, .. }
+        | SendClosingSig { node_id, .. }
+        | SendShutdown { node_id, .. }
+        | SendChannelReestablish { node_id, .. }
+        | SendChannelAnnouncement { node_id, .. }
+        | SendChannelUpdate { node_id, .. }
+        | HandleError { node_id, .. }
+        | SendChannelRangeQuery { node_id, .. }
+        | SendShortIdsQuery { node_id, .. }
+        | SendReplyChannelRange { node_id, .. }
+        | SendGossipTimestampFilter { node_id, .. }
+        | SendPeerStorage { node_id, .. }
+        | SendPeerStorageRetrieval { node_id, .. } => Some(*node_id),
+        BroadcastChannelAnnouncement { .. } | BroadcastChannelUpdate { .. } | BroadcastNodeAnnouncement { .. } => None,
+    }
+}
