@@ -101,6 +101,19 @@ describe('destroy() leaves nothing behind', () => {
     await isFree(options)
   })
 
+  // The channel's opening and the payment through it, stopped after each message of the LSP. The first two leave a channel
+  // that only one side remembers.
+  for (const message of ['OpenChannel', 'FundingCreated', 'ChannelReady', 'UpdateAddHTLC', 'CommitmentSigned', 'RevokeAndACK']) {
+    test(`after a first payment's ${message}; a later process receives that payment`, async (t) => {
+      const options = wallet(t)
+      const child = new Child(t, 'destroyAsItIsPaid', { options, args: [`Received message ${message}`] })
+      const paying = lab.pay(await child.said('invoice'))
+      paying.catch(() => {}) // looked at below
+      await vanished(child, options, { pending: all(1) })
+      await receivedLater(t, options, paying)
+    })
+  }
+
   test('inside onPayment; a later process is given the same payment again', async (t) => {
     const options = wallet(t)
     const child = new Child(t, 'destroyInOnPayment', { options })
@@ -111,19 +124,6 @@ describe('destroy() leaves nothing behind', () => {
     const again = await receivedLater(t, options, paying)
     assert.equal(again.id, first.id, 'a repeat has the same id')
   })
-
-  // The channel's opening and the payment through it, stopped after each message of the LSP. The first two leave a channel
-  // that only one side remembers.
-  for (const message of ['RevokeAndACK', 'CommitmentSigned', 'UpdateAddHTLC', 'ChannelReady', 'FundingCreated', 'OpenChannel']) {
-    test(`after a first payment's ${message}; a later process receives that payment`, async (t) => {
-      const options = wallet(t)
-      const child = new Child(t, 'destroyAsItIsPaid', { options, args: [`Received message ${message}`] })
-      const paying = lab.pay(await child.said('invoice'))
-      paying.catch(() => {}) // looked at below
-      await vanished(child, options, { pending: all(1) })
-      await receivedLater(t, options, paying)
-    })
-  }
 })
 
 async function receivedLater(t, options, paying) {

@@ -92,6 +92,24 @@ describe('a service that is down', () => {
     await faulty({ link: 'lsp', kind: 'reset' }, () => failsWith(node.start(), 'LSP_UNAVAILABLE', TIMEOUTS.lspMs))
     await nodeOf(t, { ...options, lease: { attempts: 1 } }).start()
   })
+
+  test('an LSP that goes for good while onPayment works is LSP_UNAVAILABLE, not a payment that is all done', async (t) => {
+    const node = nodeOf(t, wallet(t))
+    const { bolt11 } = await node.getInvoice(21_000, 'One report', 900)
+    const paying = lab.pay(bolt11)
+    try {
+      const receiving = node.receivePayment(async () => {
+        await lab.post('/faults', { link: 'lsp', reset: true })
+        await until(() => node.state === 'idle', 'the session to end without its LSP')
+      }, { minMs: 15_000 })
+      assert.equal((await rejection(receiving, 'receivePayment')).code, 'LSP_UNAVAILABLE')
+    } finally {
+      await lab.post('/faults', { link: 'lsp', reset: false })
+    }
+    // Whatever was not fulfilled is now; what was acked does not come again.
+    await node.startReceiving()
+    assert.ok((await paying).preimage)
+  })
 })
 
 describe('a store', () => {

@@ -15,9 +15,8 @@ const outcome = (promise) => promise.then(() => 'resolved', codeOf)
 
 /** Set when the parent closes stdin. It is unreferenced: waiting for the parent keeps nobody alive. */
 let released = false
-const release = once(process.stdin.on('data', () => {}), 'end').then(() => (released = true))
+process.stdin.on('end', () => (released = true)).resume()
 process.stdin.unref()
-/** Unreferenced waits need something that lives. */
 const told = () => until(() => released, 'the parent')
 
 /** After require, before the first node. */
@@ -57,7 +56,6 @@ const scenarios = {
     const calls = [node.start(), node.startReceiving(), node.receivePayment(() => {}), node.getJitRoute(), node.nextEvent(60_000)]
     const pending = calls.map(outcome)
     await until(() => node.state === 'starting', 'the start')
-    // Until its sockets are there: a lock that is contended and a service that is silent both leave it here.
     say({ starting: left() })
     await told()
     await destroyed(node, pending)
@@ -251,4 +249,3 @@ try {
   say({ failed: error.stack ?? String(error) })
   process.exitCode = 1
 }
-void release
