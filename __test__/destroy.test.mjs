@@ -5,30 +5,14 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { startLab } from '../scripts/support/lab.mjs'
 import { MdkNode, generateMnemonic, isMdkError, withNode } from '../index.mjs'
-import { Child, folder, rejection, until, within } from './support/life.mjs'
-
-/** The promise is destroyTimeoutMs; the rest is a busy machine's scheduling. */
-const DESTROY_MS = 250
-const MARGIN_MS = 250
-const NOTHING = { threads: 0, fds: 0, locks: 0 }
+import { folder, rejection, until } from './support/life.mjs'
+import { Child, all, receivedLater, vanished } from './support/life-process.mjs'
 
 let lab
 before(async () => (lab = await startLab()))
 after(() => lab.stop())
 
 const wallet = (t, more = {}) => lab.options({ mnemonic: generateMnemonic(), store: `file:${folder(t)}`, ...more })
-
-/** Checks what a child said of its destroy; its process ends by itself; the wallet is free for another process at once. */
-async function vanished(child, options, { pending }) {
-  const report = await child.said('destroyed')
-  assert.ok(report.report.durationMs <= DESTROY_MS + MARGIN_MS, `destroy took ${report.report.durationMs} ms`)
-  assert.ok(report.tookMs <= DESTROY_MS + MARGIN_MS, `destroy blocked for ${report.tookMs} ms`)
-  assert.deepEqual(report.left, NOTHING, 'threads, descriptors and locks after destroy')
-  assert.deepEqual(report.report.unfinished, [])
-  assert.equal(report.state, 'destroyed')
-  assert.deepEqual(await child.said('pending'), pending)
-  await child.endsWell()
-}
 
 /** Another holder gets the wallet in one attempt. */
 async function isFree(options) {
@@ -40,12 +24,10 @@ async function isFree(options) {
   }
 }
 
-const all = (count) => Array(count).fill('NODE_DESTROYED')
-
 describe('destroy() leaves nothing behind', () => {
   test('from idle', async (t) => {
     const options = wallet(t)
-    await vanished(new Child(t, 'destroyIdle', { options }), options, { pending: [] })
+    await vanished(new Child(t, 'destroyIdle', { options }), { pending: [] })
     await isFree(options)
   })
 
@@ -56,7 +38,7 @@ describe('destroy() leaves nothing behind', () => {
     const child = new Child(t, 'destroyStarting', { options })
     await child.said('starting')
     child.release()
-    await vanished(child, options, { pending: all(5) })
+    await vanished(child, { pending: all(5) })
     await holder.endsWell()
     await isFree(options)
   })
@@ -71,7 +53,7 @@ describe('destroy() leaves nothing behind', () => {
         await child.said('starting')
         await until(async () => (await lab.get('/stats'))[link].open > 0, `a connection into the black hole before ${link}`)
         child.release()
-        await vanished(child, options, { pending: all(5) })
+        await vanished(child, { pending: all(5) })
       } finally {
         await lab.post('/faults', { link, blackhole: false })
       }
@@ -83,7 +65,7 @@ describe('destroy() leaves nothing behind', () => {
     const options = wallet(t)
     const child = new Child(t, 'destroyRunning', { options })
     // An iterator that was ended from outside says so, as every other call does.
-    await vanished(child, options, { pending: all(3) })
+    await vanished(child, { pending: all(3) })
     await isFree(options)
   })
 
@@ -94,22 +76,21 @@ describe('destroy() leaves nothing behind', () => {
     await lab.post('/faults', { link: 'lsp', blackhole: true })
     try {
       child.release()
-      await vanished(child, options, { pending: all(1) })
+      await vanished(child, { pending: all(1) })
     } finally {
       await lab.post('/faults', { link: 'lsp', blackhole: false })
     }
     await isFree(options)
   })
 
-  // The channel's opening and the payment through it, stopped after each message of the LSP. The first two leave a channel
-  // that only one side remembers.
-  for (const message of ['OpenChannel', 'FundingCreated', 'ChannelReady', 'UpdateAddHTLC', 'CommitmentSigned', 'RevokeAndACK']) {
+  // The channel stands on both sides; what comes before is in destroy_opening.test.mjs.
+  for (const message of ['ChannelReady', 'UpdateAddHTLC', 'CommitmentSigned', 'RevokeAndACK']) {
     test(`after a first payment's ${message}; a later process receives that payment`, async (t) => {
       const options = wallet(t)
       const child = new Child(t, 'destroyAsItIsPaid', { options, args: [`Received message ${message}`] })
       const paying = lab.pay(await child.said('invoice'))
       paying.catch(() => {}) // looked at below
-      await vanished(child, options, { pending: all(1) })
+      await vanished(child, { pending: all(1) })
       await receivedLater(t, options, paying)
     })
   }
@@ -119,23 +100,12 @@ describe('destroy() leaves nothing behind', () => {
     const child = new Child(t, 'destroyInOnPayment', { options })
     const paying = lab.pay(await child.said('invoice'))
     const first = await child.said('payment')
-    await vanished(child, options, { pending: [] })
+    await vanished(child, { pending: [] })
     assert.equal(await child.said('receiving'), 'NODE_DESTROYED')
     const again = await receivedLater(t, options, paying)
     assert.equal(again.id, first.id, 'a repeat has the same id')
   })
 })
-
-async function receivedLater(t, options, paying) {
-  const later = new Child(t, 'receive', { options: { ...options, lease: { attempts: 1 } }, args: ['3000'] })
-  const received = await later.said('received')
-  assert.equal(received.length, 1)
-  assert.equal(received[0].amountMsat, 21_000)
-  const paid = await within(paying, 'the payer to get its preimage')
-  assert.ok(paid.preimage, `the payment failed: ${paid.error}`)
-  await later.endsWell()
-  return received[0]
-}
 
 describe('after destroy()', () => {
   // Every method stands here: one that is added without a line fails the test below.

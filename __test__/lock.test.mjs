@@ -5,7 +5,8 @@ import { hostname } from 'node:os'
 import { after, before, test } from 'node:test'
 import { startLab } from '../scripts/support/lab.mjs'
 import { MdkNode, generateMnemonic, isMdkError } from '../index.mjs'
-import { Child, folder, rejection, until, within } from './support/life.mjs'
+import { folder, rejection, until, within } from './support/life.mjs'
+import { Child } from './support/life-process.mjs'
 
 /** The pauses are 50 and 100 ms; whoever takes so long has not kept to the budget. */
 const BUDGET_MS = 2_000

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { startLab } from '../scripts/support/lab.mjs'
 import { MdkNode, generateMnemonic } from '../index.mjs'
-import { Child, folder, until } from './support/life.mjs'
+import { folder, until } from './support/life.mjs'
+import { Child } from './support/life-process.mjs'
 
 const NOTHING = { threads: 0, fds: 0, locks: 0 }
 
