@@ -94,16 +94,22 @@ test('with an empty store and a distant LSP a call that waits for a payment is S
 test('a JavaScript thread that was busy while the session ended in STATE_CORRUPT hears of it all the same', async (t) => {
   const it = await wallet(t)
   rmSync(it.path, { recursive: true })
-  await harmless(it, [...FATAL, 'channel_reestablish'], async (node) => {
-    const receiving = node.receivePayment(() => assert.fail('no payment'))
-    receiving.catch(() => {}) // looked at below
-    // On purpose without the event loop: what receivePayment does after its first step comes after the session's end.
-    const deadline = performance.now() + 10_000
-    while (node.state === 'idle' && performance.now() < deadline);
-    while (node.state !== 'idle' && performance.now() < deadline);
-    assert.equal(node.state, 'idle')
-    await isCorrupt(receiving, new RegExp(it.channel))
-  })
+  // The connection stands a round trip before the LSP speaks of its channel.
+  await lab.post('/faults', { link: 'lsp', latencyMs: 40 })
+  try {
+    await harmless(it, [...FATAL, 'channel_reestablish'], async (node) => {
+      const receiving = node.receivePayment(() => assert.fail('no payment'))
+      receiving.catch(() => {}) // looked at below
+      // On purpose without the event loop: what receivePayment does after its first step comes after the session's end.
+      const deadline = performance.now() + 10_000
+      while (node.state === 'idle' && performance.now() < deadline);
+      while (node.state !== 'idle' && performance.now() < deadline);
+      assert.equal(node.state, 'idle')
+      await isCorrupt(receiving, new RegExp(it.channel))
+    })
+  } finally {
+    await lab.post('/faults', { link: 'lsp', latencyMs: 0 })
+  }
 })
 
 test('the newest store brings the wallet back after a start with an empty one', async (t) => {
