@@ -93,10 +93,9 @@ test('with an empty store and a distant LSP a call that waits for a payment is S
 
 test('a JavaScript thread that was busy while the session ended in STATE_CORRUPT hears of it all the same', async (t) => {
   const it = await wallet(t)
-  rmSync(it.path, { recursive: true })
-  // The connection stands a round trip before the LSP speaks of its channel.
-  await lab.post('/faults', { link: 'lsp', latencyMs: 40 })
-  try {
+  // Whether the connection is answered before the LSP speaks of its channel is up to the network: both must come out alike.
+  for (let round = 0; round < 8; round++) {
+    rmSync(it.path, { recursive: true })
     await harmless(it, [...FATAL, 'channel_reestablish'], async (node) => {
       const receiving = node.receivePayment(() => assert.fail('no payment'))
       receiving.catch(() => {}) // looked at below
@@ -107,8 +106,6 @@ test('a JavaScript thread that was busy while the session ended in STATE_CORRUPT
       assert.equal(node.state, 'idle')
       await isCorrupt(receiving, new RegExp(it.channel))
     })
-  } finally {
-    await lab.post('/faults', { link: 'lsp', latencyMs: 0 })
   }
 })
 
