@@ -1,0 +1,152 @@
+// A wallet that another process holds: said with its holder, waited for within the budget, and every wait can be ended.
+
+import assert from 'node:assert/strict'
+import { hostname } from 'node:os'
+import { after, before, test } from 'node:test'
+import { startLab } from '../scripts/support/lab.mjs'
+import { MdkNode, generateMnemonic, isMdkError } from '../index.mjs'
+import { folder, rejection, until, within } from './support/life.mjs'
+import { Child } from './support/life-process.mjs'
+
+/** The pauses are 50 and 100 ms; whoever takes so long has not kept to the budget. */
+const BUDGET_MS = 2_000
+/** The promise is 50 ms; the rest is a busy machine's scheduling. */
+const AT_ONCE_MS = 250
+/** Waits of seconds, so that an early end is not luck. */
+const PATIENT = { attempts: 8, baseDelayMs: 2_000, maxWaitMs: 60_000 }
+
+let lab
+before(async () => (lab = await startLab()))
+after(() => lab.stop())
+
+const wallet = (t, more = {}) => lab.options({ mnemonic: generateMnemonic(), store: `file:${folder(t)}`, ...more })
+
+async function held(t) {
+  const options = wallet(t)
+  const before = Date.now()
+  const holder = new Child(t, 'hold', { options })
+  await holder.said('holding')
+  return { options, holder, before }
+}
+
+function nodeOf(t, options) {
+  const node = new MdkNode(options)
+  t.after(() => node.destroy())
+  return node
+}
+
+async function timed(promise) {
+  const began = performance.now()
+  const error = await rejection(promise)
+  return { error, ms: performance.now() - began }
+}
+
+test('a held wallet is WALLET_LOCKED within the budget, with its holder and when to retry', async (t) => {
+  const { options, holder, before } = await held(t)
+  const node = nodeOf(t, { ...options, lease: { attempts: 3, baseDelayMs: 50 } })
+  const { error, ms } = await timed(node.start())
+  assert.ok(isMdkError(error), String(error))
+  assert.equal(error.code, 'WALLET_LOCKED')
+  assert.equal(error.retryable, true)
+  assert.ok(Number.isSafeInteger(error.retryAfterMs) && error.retryAfterMs > 0, `retryAfterMs is ${error.retryAfterMs}`)
+  assert.equal(error.holder.pid, holder.pid)
+  assert.equal(error.holder.host, hostname())
+  assert.equal(error.holder.epoch, 1)
+  assert.ok(error.holder.since >= before && error.holder.since <= Date.now(), `since is ${error.holder.since}`)
+  assert.ok(ms >= 150, `two pauses are 150 ms, it took ${ms}`)
+  assert.ok(ms < BUDGET_MS, `it took ${ms} ms`)
+  await holder.endsWell()
+})
+
+test('one attempt does not wait', async (t) => {
+  const { options, holder } = await held(t)
+  for (const lease of [{ attempts: 1 }, { maxWaitMs: 0 }]) {
+    const { error, ms } = await timed(nodeOf(t, { ...options, lease }).start())
+    assert.equal(error.code, 'WALLET_LOCKED')
+    assert.ok(ms < AT_ONCE_MS, `it took ${ms} ms`)
+  }
+  await holder.endsWell()
+})
+
+test('every call that needs the wallet says WALLET_LOCKED, and the holder is not disturbed', async (t) => {
+  const { options, holder } = await held(t)
+  const node = nodeOf(t, { ...options, lease: { attempts: 1 } })
+  const calls = {
+    startReceiving: () => node.startReceiving(),
+    getJitRoute: () => node.getJitRoute(),
+    getInvoice: () => node.getInvoice(1_000, 'a', 900),
+    ackEvent: () => node.ackEvent('a'),
+    receivePayment: () => node.receivePayment(() => {}),
+  }
+  for (const [name, call] of Object.entries(calls)) {
+    assert.equal((await rejection(call, name)).code, 'WALLET_LOCKED', name)
+  }
+  await node.getBalance()
+  await node.listChannels()
+  await holder.endsWell()
+})
+
+test('an AbortSignal ends the wait at once with ABORTED and its reason', async (t) => {
+  const { options, holder } = await held(t)
+  const node = nodeOf(t, { ...options, lease: PATIENT })
+  const controller = new AbortController()
+  const started = node.start({ signal: controller.signal })
+  started.catch(() => {}) // looked at below
+  await until(() => node.state === 'starting', 'the start')
+  const reason = new Error('the request was cancelled')
+  controller.abort(reason)
+  const { error, ms } = await timed(started)
+  assert.equal(error.code, 'ABORTED')
+  assert.equal(error.cause, reason)
+  assert.ok(ms < AT_ONCE_MS, `it took ${ms} ms`)
+  await until(() => node.state === 'idle', 'the node to be idle again', AT_ONCE_MS * 4)
+  await holder.endsWell()
+})
+
+test('timeoutMs ends the wait with TIMEOUT', async (t) => {
+  const { options, holder } = await held(t)
+  const { error, ms } = await timed(nodeOf(t, { ...options, lease: PATIENT }).start({ timeoutMs: 100 }))
+  assert.equal(error.code, 'TIMEOUT')
+  assert.ok(ms >= 99 && ms < 100 + AT_ONCE_MS, `it took ${ms} ms`)
+  await holder.endsWell()
+})
+
+test('one of two callers may give up without ending the wait of the other', async (t) => {
+  const { options, holder } = await held(t)
+  const node = nodeOf(t, { ...options, lease: { attempts: 200, baseDelayMs: 50, maxWaitMs: 60_000 } })
+  const [impatient, patient] = [node.start({ timeoutMs: 50 }), node.start()]
+  assert.equal((await rejection(impatient)).code, 'TIMEOUT')
+  assert.equal(node.state, 'starting')
+  await holder.endsWell()
+  await within(patient, 'the patient start')
+  assert.equal(node.state, 'running')
+})
+
+test('the wait succeeds when the holder lets go meanwhile', async (t) => {
+  const { options, holder } = await held(t)
+  const locked = await rejection(nodeOf(t, { ...options, lease: { attempts: 1 } }).start())
+  assert.equal(locked.code, 'WALLET_LOCKED')
+  const node = nodeOf(t, { ...options, lease: { attempts: 200, baseDelayMs: 50, maxWaitMs: 60_000 } })
+  const started = node.start()
+  await until(() => node.state === 'starting', 'the start')
+  await holder.endsWell()
+  await within(started, 'the wallet that its holder let go')
+})
+
+test('SIGKILL of the holder frees the wallet at once', async (t) => {
+  const { options, holder } = await held(t)
+  assert.deepEqual(await holder.kill(), { code: null, signal: 'SIGKILL' })
+  const node = nodeOf(t, { ...options, lease: { attempts: 1 } })
+  await within(node.start(), 'the wallet of a killed holder')
+})
+
+test('two nodes of one process exclude each other, too', async (t) => {
+  const options = wallet(t)
+  const [one, two] = [nodeOf(t, options), nodeOf(t, { ...options, lease: { attempts: 1 } })]
+  await one.start()
+  const error = await rejection(two.start())
+  assert.equal(error.code, 'WALLET_LOCKED')
+  assert.equal(error.holder.pid, process.pid)
+  one.destroy()
+  await two.start()
+})
