@@ -3,6 +3,8 @@
 use mayfly_lab::args::{self, Command, Run};
 use mayfly_lab::control;
 use mayfly_lab::lab::Lab;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::future::IntoFuture;
 use std::io::Write;
 use std::process::ExitCode;
@@ -10,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{signal, SignalKind};
+use tokio::sync::oneshot;
 
 /// Two local commits and joins; what takes longer is left behind with the process.
 const STOP_TIMEOUT: Duration = Duration::from_millis(700);
@@ -49,13 +51,11 @@ fn main() -> ExitCode {
 
 async fn serve(run: Run) -> Result<(), String> {
     // Before anything else: a parent that is gone during the start is noticed, too.
-    let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+    let told_to_end = signalled().map_err(|e| e.to_string())?;
     let parent_gone = tokio::spawn(stdin_closed());
     let end = async {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = told_to_end => {}
             _ = parent_gone => {}
         }
     };
@@ -77,6 +77,18 @@ async fn serve(run: Run) -> Result<(), String> {
         tracing::warn!("the lab did not end in order within {} ms", STOP_TIMEOUT.as_millis());
     }
     Ok(())
+}
+
+/// SIGTERM or SIGINT. By a thread, not by tokio's signal driver: that is a feature of tokio which a build of the whole workspace
+/// would switch on in the addon, too, where its two sockets would outlive every node.
+fn signalled() -> std::io::Result<oneshot::Receiver<()>> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let (told, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        signals.forever().next();
+        let _ = told.send(());
+    });
+    Ok(receiver)
 }
 
 async fn stdin_closed() {

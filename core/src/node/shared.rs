@@ -57,6 +57,8 @@ struct Life {
     wanted: bool,
     /// The worker's thread has nothing more to do.
     thread_ended: bool,
+    /// Why the session of a `receivePayment` ended, until that call asks.
+    receive_error: Option<Error>,
     unfinished: Vec<String>,
     last_destroy: Option<DestroyReport>,
 }
@@ -70,6 +72,7 @@ impl Shared {
             route: config.jit_route,
             wanted: false,
             thread_ended: true,
+            receive_error: None,
             unfinished: Vec::new(),
             last_destroy: None,
         };
@@ -134,11 +137,16 @@ impl Shared {
         let mut life = self.life();
         if life.over.is_none() {
             life.state = State::Idle;
+            life.receive_error = Some(error.clone());
             if error.code == Code::Fenced {
                 life.state = State::Fenced;
                 life.over = Some(error);
             }
         }
+    }
+
+    pub fn take_receive_error(&self) -> Option<Error> {
+        self.life().receive_error.take()
     }
 
     pub fn wake_by(&self) -> Option<WakeBy> {

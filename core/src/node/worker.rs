@@ -134,7 +134,8 @@ impl Worker {
         }
         match command {
             Command::Stop { pending } => pending.send(Ok(())),
-            Command::ReceiveNext { pending } => pending.send(Ok(None)),
+            // The session that this belongs to ended with an error, perhaps while the caller's own code ran.
+            Command::ReceiveNext { pending } => pending.send(self.shared.take_receive_error().map_or(Ok(None), Err)),
             Command::Balance { pending } => pending.send(self.read_row().await.map(|row| row.summary.balance)),
             Command::Channels { pending } => pending.send(self.read_row().await.map(|row| row.summary.channels)),
             Command::Ack { id, pending } => {
@@ -180,6 +181,7 @@ impl Worker {
             Command::ReceiveBegin { limits, pending } => {
                 self.waiting.ready.push(ReadyWaiter { pending: pending.arm(), receiving: false, until });
                 self.waiting.receive_begun = Some((limits, now));
+                drop(self.shared.take_receive_error());
             }
             Command::Route { pending } => self.waiting.routes.push(RouteWaiter::Route(pending.arm())),
             Command::Mint { request, pending } => self.waiting.routes.push(RouteWaiter::Mint(request, pending.arm())),

@@ -4,6 +4,7 @@ use super::held::{channel_sat, plan, HeldHtlc, Plan, Room};
 use super::options::LspOptions;
 use super::{rows, Lsp, OPEN_COOLDOWN};
 use crate::node::{lsp_settings, Base, Turn};
+use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::ScriptBuf;
 use lightning::events::Event;
@@ -119,7 +120,15 @@ impl Lsp {
         funding: &mut std::collections::BTreeMap<ChannelId, bitcoin::Transaction>,
         channel: &ChannelId,
     ) {
-        if let Some(transaction) = funding.remove(channel) {
+        // A channel that was funded and never signed is closed under its final id, which its funding output makes.
+        let final_id = |tx: &bitcoin::Transaction| {
+            let txid = tx.compute_txid().to_byte_array();
+            (0..tx.output.len()).any(|index| {
+                u16::try_from(index).is_ok_and(|index| ChannelId::v1_from_funding_txid(&txid, index) == *channel)
+            })
+        };
+        let known = funding.iter().find(|(id, tx)| *id == channel || final_id(tx)).map(|(id, _)| *id);
+        if let Some(transaction) = known.and_then(|id| funding.remove(&id)) {
             self.wallet().release(&transaction);
         }
     }
