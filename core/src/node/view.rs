@@ -5,7 +5,7 @@ use crate::checkpoint::Loaded;
 use crate::clock;
 use crate::ldk::ChannelManager;
 use lightning::chain::channelmonitor::{Balance as MonitorBalance, HTLC_FAIL_BACK_BUFFER};
-use lightning::ln::channel_state::ChannelDetails;
+use lightning::ln::channel_state::{ChannelDetails, InboundHTLCDetails};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub struct Summary {
 /// `getBalance()`. Millisatoshi on Lightning, satoshi on chain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Balance {
-    /// What is ours in open channels.
+    /// What is ours in open channels; a payment counts from its `Received` event on.
     pub lightning_msat: u64,
     /// What of it could be sent now.
     pub spendable_msat: u64,
@@ -100,7 +100,7 @@ impl Summary {
             height: loaded.manager().current_best_block().height,
             at_ms: clock::now_ms(),
             balance: Balance {
-                lightning_msat: channels.iter().map(own_msat).sum(),
+                lightning_msat: channels.iter().map(|channel| own_msat(channel, &claimed)).sum(),
                 spendable_msat: channels.iter().filter(|c| c.is_usable).map(|c| c.outbound_capacity_msat).sum(),
                 onchain_sats,
                 pending_close_sats,
@@ -145,16 +145,20 @@ impl ChannelSummary {
     }
 }
 
-/// What is ours in a channel. LDK reports capacities net of each side's reserve and floors them at zero, so our balance is
-/// exact from our side once it exceeds our reserve, and from the peer's side before.
-fn own_msat(channel: &ChannelDetails) -> u64 {
-    let own_reserve = channel.unspendable_punishment_reserve.unwrap_or(0) * 1000;
-    if channel.outbound_capacity_msat > 0 {
-        return channel.outbound_capacity_msat + own_reserve;
+/// What is ours in a channel, a claimed payment included from the claim on. What LDK reports as receivable is the peer's side net
+/// of the peer's reserve, so ours is the rest, less what is in flight and nobody's yet. Only when the peer's side is down to its
+/// reserve is ours told by what we could send, net of our own reserve.
+fn own_msat(channel: &ChannelDetails, claimed: impl Fn(&[u8; 32]) -> bool) -> u64 {
+    let (ours, unclaimed): (Vec<_>, Vec<_>) =
+        channel.pending_inbound_htlcs.iter().partition(|htlc| claimed(&htlc.payment_hash.0));
+    let sum = |htlcs: &[&InboundHTLCDetails]| htlcs.iter().map(|htlc| htlc.amount_msat).sum::<u64>();
+    if channel.inbound_capacity_msat == 0 {
+        let own_reserve = channel.unspendable_punishment_reserve.unwrap_or(0) * 1000;
+        return channel.outbound_capacity_msat + own_reserve + sum(&ours);
     }
-    let pending: u64 = channel.pending_inbound_htlcs.iter().map(|htlc| htlc.amount_msat).sum();
-    let theirs = channel.inbound_capacity_msat + channel.counterparty.unspendable_punishment_reserve * 1000 + pending;
-    (channel.channel_value_satoshis * 1000).saturating_sub(theirs)
+    let theirs = channel.inbound_capacity_msat + channel.counterparty.unspendable_punishment_reserve * 1000;
+    let outbound: u64 = channel.pending_outbound_htlcs.iter().map(|htlc| htlc.amount_msat).sum();
+    (channel.channel_value_satoshis * 1000).saturating_sub(theirs + sum(&unclaimed) + outbound)
 }
 
 fn is_closing(balance: &MonitorBalance) -> bool {
