@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[macro_use]
+mod conformance;
+
+use conformance::Place;
 use mayfly_core::config::StoreUrl;
-use mayfly_core::store::conformance::Place;
 use mayfly_core::store::memory::MemoryWallet;
 use mayfly_core::store::{self, WalletId};
-use mayfly_core::store_conformance;
 
 fn memory() -> impl Place {
     let wallet = MemoryWallet::default();

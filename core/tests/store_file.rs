@@ -13,16 +13,20 @@
 
 use mayfly_core::entropy;
 use mayfly_core::error::Code;
-use mayfly_core::store::conformance::claimant;
 use mayfly_core::store::file::FileStore;
-use mayfly_core::store::{Batch, Nonce, Outcome, Position, Seq, Snapshot, Standing, Store, WalletId};
+use mayfly_core::store::{Batch, Claimant, Nonce, Outcome, Position, Seq, Snapshot, Standing, Store, WalletId};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 const WALLET: WalletId = WalletId([7; 32]);
+
+fn claimant(pid: u32) -> Claimant {
+    Claimant { pid, host: Some("suite".to_owned()), ttl: Duration::from_secs(8) }
+}
 
 /// A folder, and the names of a wallet's files in it.
 struct Home {

@@ -1,6 +1,6 @@
 //! Where a wallet lives: rows of bytes under one lease, written in one transaction or not at all.
 //!
-//! A store knows bytes only, no LDK type, so a new store is one file that passes the conformance suite (`conformance.rs`).
+//! A store knows bytes only, no LDK type, so a new store is one file that passes the conformance suite (`core/tests/conformance/`).
 //! What must hold of every store:
 //! * **One writer.** A commit is accepted only under the wallet's current epoch and exactly the expected sequence number.
 //!   A claim raises the epoch, so every earlier holder is fenced from that instant.
@@ -10,8 +10,6 @@
 //! * **No wait.** `claim_and_load` is one attempt; waiting for a held wallet is `claim::claim_within`, which can be dropped.
 
 pub mod claim;
-#[doc(hidden)]
-pub mod conformance;
 pub mod file;
 pub mod memory;
 

@@ -1,7 +1,7 @@
 //! Which rows come back, through a claim and through a read.
 
 use super::{batch, claim, commit, nonce, reopened, rows_of, Place};
-use crate::store::{Batch, Outcome, Position, Rows, Seq, Standing, COLD_PREFIX};
+use mayfly_core::store::{Batch, Outcome, Position, Rows, Seq, Standing, COLD_PREFIX};
 
 pub async fn cold_rows_are_not_loaded_but_read(place: &impl Place) {
     let mut store = place();

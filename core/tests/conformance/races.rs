@@ -1,10 +1,10 @@
 //! Holders that contend, in threads that really run at the same time, and claims that wait.
 
 use super::{batch, claim, claimant, commit, reopened, rows_of, Place};
-use crate::config::{LeasePolicy, TakeOver};
-use crate::error::{Code, Error};
-use crate::store::claim::claim_within;
-use crate::store::{Epoch, Seq, Standing};
+use mayfly_core::config::{LeasePolicy, TakeOver};
+use mayfly_core::error::{Code, Error};
+use mayfly_core::store::claim::claim_within;
+use mayfly_core::store::{Epoch, Seq, Standing};
 use std::collections::BTreeSet;
 use std::sync::Barrier;
 use std::time::Duration;

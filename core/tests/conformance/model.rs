@@ -1,8 +1,8 @@
 //! Random commits, retries and restarts against a map.
 
 use super::{batch, claim, nonce, Place};
-use crate::entropy;
-use crate::store::{Batch, Epoch, Nonce, Outcome, Position, Rows, Seq, COLD_PREFIX};
+use mayfly_core::entropy;
+use mayfly_core::store::{Batch, Epoch, Nonce, Outcome, Position, Rows, Seq, COLD_PREFIX};
 
 /// A reproducible stream of small numbers.
 struct Dice(u64);

@@ -1,7 +1,7 @@
 //! What a commit writes, and when it must not.
 
 use super::{batch, claim, commit, nonce, reopened, rows_of, Place};
-use crate::store::{Batch, Epoch, Outcome, Position, Rows, Seq, Standing};
+use mayfly_core::store::{Batch, Epoch, Outcome, Position, Rows, Seq, Standing};
 
 pub async fn a_commit_is_loaded_by_the_next_holder(place: &impl Place) {
     let mut store = place();

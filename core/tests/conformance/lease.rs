@@ -1,8 +1,8 @@
 //! Who holds the wallet, and who no longer does.
 
 use super::{batch, claim, claimant, commit, nonce, reopened, Place};
-use crate::error::Code;
-use crate::store::{Epoch, Outcome, Position, Rows, Seq, Standing};
+use mayfly_core::error::Code;
+use mayfly_core::store::{Epoch, Outcome, Position, Rows, Seq, Standing};
 
 pub async fn a_fresh_wallet_is_empty_at_seq_0(place: &impl Place) {
     let snapshot = reopened(place).await;

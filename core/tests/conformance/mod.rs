@@ -13,7 +13,7 @@
     clippy::indexing_slicing,
     clippy::missing_panics_doc,
     missing_docs,
-    reason = "a test suite: it lives in the library so that the tests of any store can run it; the names say what holds"
+    reason = "a test suite; the names say what holds"
 )]
 
 mod commits;
@@ -28,8 +28,8 @@ pub use model::*;
 pub use races::*;
 pub use rows::*;
 
-use super::{Batch, Claimant, Nonce, Outcome, Position, Rows, Seq, Snapshot, Store};
-use crate::entropy;
+use mayfly_core::entropy;
+use mayfly_core::store::{Batch, Claimant, Nonce, Outcome, Position, Rows, Seq, Snapshot, Store};
 use std::time::Duration;
 
 /// A place where one fresh wallet lives.
@@ -37,11 +37,10 @@ pub trait Place: Fn() -> Box<dyn Store> + Sync {}
 impl<F: Fn() -> Box<dyn Store> + Sync> Place for F {}
 
 /// Makes a module of tests, one for each case.
-#[macro_export]
 #[doc(hidden)]
 macro_rules! store_conformance {
     ($name:ident, $make:expr) => {
-        $crate::store_conformance!($name, $make;
+        store_conformance!($name, $make;
             a_fresh_wallet_is_empty_at_seq_0
             each_claim_raises_the_epoch_and_keeps_the_seq
             a_held_wallet_is_locked_at_once_and_names_its_holder
@@ -77,7 +76,7 @@ macro_rules! store_conformance {
             $(
                 #[tokio::test]
                 async fn $case() {
-                    $crate::store::conformance::$case(&$make()).await
+                    crate::conformance::$case(&$make()).await
                 }
             )*
         }
