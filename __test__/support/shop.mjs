@@ -1,0 +1,125 @@
+// What a test of payments needs: a lab, wallets with a store each, and the webhooks by which the LSP wakes them.
+
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { MdkNode, deriveNodeId, generateMnemonic } from '../../index.mjs'
+import { startLab } from '../../scripts/support/lab.mjs'
+import { Handler, killHandlers } from './handler.mjs'
+import { until } from './until.mjs'
+
+export async function openShop() {
+  const lab = await startLab()
+  const folder = mkdtempSync(join(tmpdir(), 'mayfly-test-'))
+  const wallets = new Map()
+  const server = createServer((request, response) => {
+    request.resume()
+    const wallet = wallets.get(request.url.slice(1))
+    // Answered at once: the LSP does not care, and a handler that hangs must not hang the server's end.
+    response.writeHead(200).end('ok')
+    wallet.woken += 1
+    wallet.onWebhook?.()
+  })
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${server.address().port}`
+
+  return {
+    lab,
+    folder,
+    /** A new wallet whose JIT route is learnt, and whose webhook is registered with the LSP. */
+    async wallet({ options = {}, routed = true } = {}) {
+      const store = `file:${join(folder, `wallet-${wallets.size}`)}`
+      const wallet = new Wallet(lab, lab.options({ mnemonic: generateMnemonic(), store, ...options }))
+      wallets.set(wallet.nodeId, wallet)
+      await lab.post('/webhooks', { nodeId: wallet.nodeId, url: `${url}/${wallet.nodeId}` })
+      if (routed) await wallet.learnRoute()
+      return wallet
+    },
+    async close() {
+      await killHandlers()
+      await new Promise((resolve) => server.close(resolve).closeAllConnections())
+      await lab.stop()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+class Wallet {
+  /** How often the LSP called. */
+  woken = 0
+  /** What the webhook does; nothing at first: nobody is there. */
+  onWebhook
+  /** The handlers that a webhook started. */
+  handlers = []
+
+  constructor(lab, options) {
+    this.lab = lab
+    this.options = options
+    this.nodeId = deriveNodeId(options.mnemonic, options.network)
+  }
+
+  /** A node in this process. */
+  node(more = {}) {
+    return new MdkNode({ ...this.options, ...more })
+  }
+
+  async learnRoute() {
+    const node = this.node()
+    try {
+      this.options.jitRoute = await node.getJitRoute()
+      await node.stop()
+    } finally {
+      node.destroy()
+    }
+  }
+
+  /** An invoice, minted by a node that is gone before it is paid. */
+  async invoice(amountMsat, description = 'One report') {
+    const node = this.node()
+    try {
+      return await node.getInvoice(amountMsat, description, 900)
+    } finally {
+      node.destroy()
+    }
+  }
+
+  start(job, args, more = {}) {
+    return new Handler(job, { ...this.options, ...more }, args)
+  }
+
+  /** From now on each webhook starts a handler process. */
+  serveWebhooks(args = {}, more = {}) {
+    this.onWebhook = () => this.handlers.push(this.start('receive', args, more))
+  }
+
+  /** The payment is with the LSP, which waits for us. */
+  held(count = 1) {
+    return until(`the LSP to hold ${count} payment(s)`, async () => {
+      const held = await this.lab.get('/lsp/held')
+      return held.filter(({ nodeId }) => nodeId === this.nodeId).length === count
+    })
+  }
+
+  /** The LSP's view. */
+  async channels() {
+    return (await this.lab.get('/lsp/channels')).filter(({ peer }) => peer === this.nodeId)
+  }
+
+  /** Mints, pays, and has the webhook's handler receive it. Resolves with the payment as the handler saw it. */
+  async sell(amountMsat, { args, more, pay = {} } = {}) {
+    const before = this.handlers.length
+    this.serveWebhooks(args, more)
+    const { bolt11, paymentHash } = await this.invoice(amountMsat)
+    const paid = await this.lab.post('/pay', { bolt11, ...pay })
+    assert.ok(paid.preimage, `the payment failed: ${paid.error}`)
+    assert.equal(this.handlers.length, before + 1, 'one webhook, one handler')
+    const handler = this.handlers.at(-1)
+    await handler.done()
+    const { payments } = await handler.first('payments')
+    assert.equal(payments.length, 1)
+    assert.equal(payments[0].paymentHash, paymentHash)
+    return { ...payments[0], preimage: paid.preimage, handler }
+  }
+}
