@@ -94,6 +94,29 @@ test('a checkout that runs while the customer pays hears of it through events(),
   again.destroy()
 })
 
+test('when start() and stop() have resolved, the state says so, however often', async () => {
+  const wallet = await shop.wallet()
+  const node = wallet.node()
+  for (let i = 0; i < 30; i++) {
+    await node.start()
+    assert.equal(node.state, 'running', `start no. ${i + 1}`)
+    await node.stop()
+    assert.equal(node.state, 'idle', `stop no. ${i + 1}`)
+  }
+  node.destroy()
+  assert.equal(node.state, 'destroyed')
+})
+
+test('when start() has rejected, the state is idle', async () => {
+  const wallet = await shop.wallet()
+  const nowhere = wallet.node({ esploraUrl: 'http://127.0.0.1:1' })
+  for (let i = 0; i < 30; i++) {
+    await assert.rejects(nowhere.start(), { code: 'CHAIN_UNAVAILABLE' })
+    assert.equal(nowhere.state, 'idle', `failed start no. ${i + 1}`)
+  }
+  nowhere.destroy()
+})
+
 test('balance and channels are exact to the millisatoshi after each payment, also as seen by the LSP', async () => {
   const wallet = await shop.wallet()
   const node = wallet.node()

@@ -4,6 +4,8 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { isSignedBy, readInvoice } from './support/bolt11.mjs'
+import { withAmount } from './support/forge.mjs'
 import { openShop } from './support/shop.mjs'
 
 let shop, lab
@@ -37,9 +39,7 @@ test('a webhook wakes a process of its own which claims, first through a new cha
     assert.equal(sold.amountMsat, amountMsat)
     assert.equal(sold.skimmedMsat ?? 0, 0)
     assert.equal(sha256(sold.preimage), sold.paymentHash)
-    const [{ wakeBy, state }] = sold.handler.all('payments')
-    assert.equal(wakeBy, null, 'fulfilled and revoked: nothing to wake for')
-    assert.equal(state, 'idle')
+    assert.equal(sold.handler.all('payments')[0].wakeBy, null, 'fulfilled and revoked: nothing to wake for')
     assert.deepEqual(sold.handler.all('ended')[0].lastDestroy.unfinished, [])
   }
   assert.equal(wallet.woken, 3)
@@ -75,6 +75,33 @@ test('the payer chooses the amount of an invoice without one', async () => {
   await wallet.handlers[0].done()
   const [{ payments }] = wallet.handlers[0].all('payments')
   assert.deepEqual(payments.map(({ amountMsat }) => amountMsat), [123_456])
+})
+
+test('a payer who pays less than the invoice asks for is refused, and the invoice can still be paid', async () => {
+  const wallet = await shop.wallet()
+  await wallet.sell(50_000)
+  const { bolt11, paymentHash } = await wallet.invoice(20_000)
+  const cheaper = withAmount(bolt11, '100n', wallet.options.mnemonic)
+  assert.deepEqual([readInvoice(cheaper).amount, isSignedBy(cheaper, wallet.nodeId)], ['10000', true])
+  let handler
+  wallet.onWebhook = () => (handler = wallet.start('listen'))
+  const cheated = await lab.pay(cheaper)
+  assert.equal(cheated.preimage, undefined)
+  assert.equal(wallet.woken, 2, 'it came as far as to us')
+  assert.deepEqual(handler.all('event'), [])
+  const paid = await lab.pay(withAmount(bolt11, '200n', wallet.options.mnemonic))
+  assert.ok(paid.preimage, paid.error)
+  const { event } = await handler.first('event')
+  assert.deepEqual([event.eventType, event.paymentHash, event.amountMsat], ['Received', paymentHash, 20_000])
+  handler.go()
+  await handler.done()
+  assert.equal(handler.all('stopped')[0].balance.lightningMsat, 70_000)
+})
+
+test('wallets that are paid for the first time at the same instant all get their channel and their payment', async () => {
+  const wallets = await Promise.all(Array.from({ length: 5 }, () => shop.wallet()))
+  const amounts = await Promise.all(wallets.map(async (wallet) => (await wallet.sell(64_000, { pay: { timeoutMs: 15_000 } })).amountMsat))
+  assert.deepEqual(amounts, wallets.map(() => 64_000))
 })
 
 test('a skim within the limit is accepted on the first payment and, in fresh processes, on an existing channel', async () => {
@@ -131,10 +158,7 @@ test('a skim above maxSkimPpm is refused with an event, cold and warm, and the p
 test('two blocks mined between payment and wake do not fail a payment whose CLTV has no padding, cold and warm', async () => {
   const wallet = await shop.wallet()
   for (const amountMsat of [60_000, 61_000]) {
-    wallet.onWebhook = undefined
-    const { bolt11, paymentHash } = await wallet.invoice(amountMsat)
-    const paying = lab.post('/pay', { bolt11, strictCltv: true })
-    await wallet.held()
+    const { paymentHash, paying } = await wallet.payUnattended(amountMsat, { strictCltv: true })
     await lab.post('/mine', { blocks: 2 })
     const handler = wallet.start('receive')
     const paid = await paying
@@ -186,7 +210,7 @@ test('three payments at once wake three processes: one receives all, the others 
 
 test('three payments at once are all paid with the default lease, whoever of the three processes receives them', async () => {
   const wallet = await shop.wallet()
-  wallet.serveWebhooks({ receive: { minMs: 100 } })
+  wallet.serveWebhooks({ receive: { minMs: 2_000 } })
   const amounts = [41_000, 42_000, 43_000]
   const invoices = await Promise.all(amounts.map((amountMsat) => wallet.invoice(amountMsat)))
   const results = await Promise.all(invoices.map(({ bolt11 }) => lab.pay(bolt11)))

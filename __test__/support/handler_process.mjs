@@ -19,13 +19,13 @@ const jobs = {
       await say('received', { payment })
       if (args.hold) await go()
     }, args.receive)
-    await say('payments', { payments, wakeBy: node.wakeBy, state: node.state })
+    await say('payments', { payments, wakeBy: node.wakeBy })
   },
 
   /** Ready to be paid, then the next event whatever it is; acked and stopped after `go`. */
   async listen() {
     await node.startReceiving()
-    await say('running', { state: node.state })
+    await say('running')
     const event = await node.nextEvent(args.waitMs ?? 30_000)
     await say('event', { event })
     await go()

@@ -102,6 +102,15 @@ class Wallet {
     })
   }
 
+  /** A payment that waits at the LSP: nobody serves the webhook. `paying` resolves when somebody claimed it. */
+  async payUnattended(amountMsat, pay = {}) {
+    this.onWebhook = undefined
+    const { bolt11, paymentHash } = await this.invoice(amountMsat)
+    const paying = this.lab.post('/pay', { bolt11, ...pay })
+    await this.held()
+    return { paymentHash, paying }
+  }
+
   /** The LSP's view. */
   async channels() {
     return (await this.lab.get('/lsp/channels')).filter(({ peer }) => peer === this.nodeId)
@@ -121,5 +130,14 @@ class Wallet {
     assert.equal(payments.length, 1)
     assert.equal(payments[0].paymentHash, paymentHash)
     return { ...payments[0], preimage: paid.preimage, handler }
+  }
+}
+
+/** Nothing is left to be told, however often the wallet starts; LDK repeats PaymentClaimed at each load. */
+export async function assertNothingMore(wallet, times = 2) {
+  for (let i = 0; i < times; i++) {
+    const looking = wallet.start('look')
+    await looking.done()
+    assert.deepEqual(looking.all('looked'), [{ type: 'looked', running: null, idle: null }])
   }
 }
