@@ -1,231 +1,222 @@
-// Payments that arrive while nothing runs: the LSP holds them, calls the webhook, and a process of its own receives each.
+// The main job: an invoice is minted, the LSP's webhook wakes a process, the payment is claimed, the process is gone.
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { MdkNode } from '../index.mjs'
-import { startLab } from '../scripts/support/lab.mjs'
+import { isSignedBy, readInvoice } from './support/bolt11.mjs'
+import { withAmount } from './support/forge.mjs'
 import { openShop } from './support/shop.mjs'
 
-let lab
-before(async () => (lab = await startLab()))
-after(async () => {
-  await lab.stop()
+let shop, lab
+
+before(async () => {
+  shop = await openShop()
+  lab = shop.lab
 })
+after(() => shop?.close())
 
-/** A shop that listens, closed with its test. */
-async function shop(t, more) {
-  const opened = await (await openShop(lab, more)).listen()
-  t.after(() => opened.close())
-  return opened
-}
+const sha256 = (hex) => createHash('sha256').update(Buffer.from(hex, 'hex')).digest('hex')
 
-/** Asks until `condition` holds. */
-async function until(condition, what) {
-  for (const deadline = Date.now() + 30_000; ; await new Promise((resolve) => setTimeout(resolve, 10))) {
-    const found = await condition()
-    if (found) return found
-    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`)
+/** What an LSP keeps at that rate: rounded up. */
+const skimOf = (amountMsat, ppm) => Math.ceil((amountMsat * ppm) / 1_000_000)
+
+async function withSkim(skimPpm, body) {
+  await lab.post('/lsp/options', { skimPpm })
+  try {
+    return await body()
+  } finally {
+    await lab.post('/lsp/options', { skimPpm: 0 })
   }
 }
 
-/** Pays one invoice; the preimage must fit, and one handler must have received exactly that. */
-async function payOnce(shop, amountMsat, skimmedMsat = 0) {
-  const woken = shop.handlers.length
-  const { bolt11, paymentHash } = await shop.mint(amountMsat)
+test('a webhook wakes a process of its own which claims, first through a new channel and then through the one that is there', async () => {
+  const wallet = await shop.wallet()
+  for (const [amountMsat, opened] of [[21_000, 0], [1_000_001, 1], [42_000, 1]]) {
+    assert.equal((await wallet.channels()).length, opened)
+    const sold = await wallet.sell(amountMsat)
+    assert.equal(sold.eventType, 'Received')
+    assert.equal(sold.amountMsat, amountMsat)
+    assert.equal(sold.skimmedMsat ?? 0, 0)
+    assert.equal(sha256(sold.preimage), sold.paymentHash)
+    assert.equal(sold.handler.all('payments')[0].wakeBy, null, 'fulfilled and revoked: nothing to wake for')
+    assert.deepEqual(sold.handler.all('ended')[0].lastDestroy.unfinished, [])
+  }
+  assert.equal(wallet.woken, 3)
+  const [channel, ...more] = await wallet.channels()
+  assert.equal(more.length, 0)
+  assert.equal(channel.pendingHtlcs, 0)
+})
+
+test('a payment is claimed by a node started later, from a store that never saw the invoice', async () => {
+  const wallet = await shop.wallet()
+  // Minted by an instance whose store is elsewhere and never comes to be; all they share is the environment.
+  const minting = wallet.node({ store: `file:${join(shop.folder, 'minted-here', 'and-never-made')}` })
+  const { bolt11, paymentHash } = await minting.getInvoice(77_000, 'Minted elsewhere', 900)
+  minting.destroy()
+  wallet.serveWebhooks()
   const paid = await lab.pay(bolt11)
-  assert.equal(paid.error, undefined)
-  assert.equal(createHash('sha256').update(Buffer.from(paid.preimage, 'hex')).digest('hex'), paymentHash)
-  const [outcome, ...others] = (await shop.outcomes()).slice(woken)
-  assert.equal(others.length, 0, 'one webhook for one payment')
-  assert.equal(outcome.error, undefined)
-  assert.deepEqual(outcome.hook, { nodeId: shop.nodeId, paymentHash })
-  assert.deepEqual([outcome.code, outcome.signal], [0, null])
-  const told = outcome.payments.map((p) => [p.paymentHash, p.amountMsat, p.skimmedMsat])
-  assert.deepEqual(told, [[paymentHash, amountMsat - skimmedMsat, skimmedMsat]])
-  assert.equal(outcome.received.length, 1)
-  assert.equal(outcome.wakeBy, null, 'fulfilled and revoked')
-  return outcome.payments[0]
-}
-
-test('a webhook wakes a process that receives over a new channel, then over the same channel, and tells each payment once', async (t) => {
-  const sold = await shop(t)
-  const first = await payOnce(sold, 21_000)
-  const second = await payOnce(sold, 5_000_000)
-  assert.notEqual(first.id, second.id)
-  const mine = (await lab.get('/lsp/channels')).filter((channel) => channel.peer === sold.nodeId)
-  assert.equal(mine.length, 1, 'the second payment used the first one\'s channel')
+  assert.equal(sha256(paid.preimage ?? ''), paymentHash, paid.error)
+  await wallet.handlers[0].done()
+  assert.deepEqual(
+    wallet.handlers[0].all('received').map(({ payment }) => [payment.paymentHash, payment.amountMsat]),
+    [[paymentHash, 77_000]],
+  )
 })
 
-test('an LSP that keeps 2 % is paid it on the first, second and third payment, each in a fresh process', async (t) => {
-  const sold = await shop(t)
-  await lab.post('/lsp/options', { skimPpm: 20_000 })
-  t.after(() => lab.post('/lsp/options', { skimPpm: 0 }))
-  for (let i = 0; i < 3; i++) await payOnce(sold, 1_000_000, 20_000)
-})
-
-test('an LSP that would keep more than maxSkimPpm is refused, and an event says so', async (t) => {
-  const sold = await shop(t, { maxSkimPpm: 10_000 })
-  await lab.post('/lsp/options', { skimPpm: 20_000 })
-  t.after(() => lab.post('/lsp/options', { skimPpm: 0 }))
-  sold.plans.push({ minMs: 1_000 })
-  const { bolt11, paymentHash } = await sold.mint(1_000_000)
-  const paid = await lab.pay(bolt11)
-  assert.match(paid.error, /./)
-  const [outcome] = await sold.outcomes()
-  assert.deepEqual(outcome.received, [])
-  const { eventType, paymentHash: refused, skimmedMsat } = outcome.refused
-  assert.deepEqual([eventType, refused, skimmedMsat], ['SkimRefused', paymentHash, 20_000])
-})
-
-test('an invoice without an amount takes what the payer chooses', async (t) => {
-  const sold = await shop(t)
-  const { bolt11 } = await sold.mint(undefined)
+test('the payer chooses the amount of an invoice without one', async () => {
+  const wallet = await shop.wallet()
+  const node = wallet.node()
+  const { bolt11 } = await node.getVariableAmountJitInvoice('A gift', 900)
+  node.destroy()
+  wallet.serveWebhooks()
   const paid = await lab.post('/pay', { bolt11, amountMsat: 123_456 })
-  assert.match(paid.preimage, /^[0-9a-f]{64}$/)
-  const [outcome] = await sold.outcomes()
-  assert.equal(outcome.payments[0].amountMsat, 123_456)
+  assert.ok(paid.preimage, paid.error)
+  await wallet.handlers[0].done()
+  const [{ payments }] = wallet.handlers[0].all('payments')
+  assert.deepEqual(payments.map(({ amountMsat }) => amountMsat), [123_456])
 })
 
-test('a handler killed after it booted is replaced by another, and the payment is made', async (t) => {
-  const sold = await shop(t)
-  sold.plans.push({ dieAt: 'booted' })
-  const { bolt11, paymentHash } = await sold.mint(100_000)
-  const paying = lab.pay(bolt11)
-  await until(() => sold.handlers.length === 1, 'the webhook')
-  const [killed] = await sold.outcomes()
-  assert.equal(killed.signal, 'SIGKILL')
-  const second = await sold.wake()
-  assert.match((await paying).preimage, /./)
-  assert.deepEqual(second.payments.map((p) => p.paymentHash), [paymentHash])
+test('a payer who pays less than the invoice asks for is refused, and the invoice can still be paid', async () => {
+  const wallet = await shop.wallet()
+  await wallet.sell(50_000)
+  const { bolt11, paymentHash } = await wallet.invoice(20_000)
+  const cheaper = withAmount(bolt11, '100n', wallet.options.mnemonic)
+  assert.deepEqual([readInvoice(cheaper).amount, isSignedBy(cheaper, wallet.nodeId)], ['10000', true])
+  let handler
+  wallet.onWebhook = () => (handler = wallet.start('listen'))
+  const cheated = await lab.pay(cheaper)
+  assert.equal(cheated.preimage, undefined)
+  assert.equal(wallet.woken, 2, 'it came as far as to us')
+  assert.deepEqual(handler.all('event'), [])
+  const paid = await lab.pay(withAmount(bolt11, '200n', wallet.options.mnemonic))
+  assert.ok(paid.preimage, paid.error)
+  const { event } = await handler.first('event')
+  assert.deepEqual([event.eventType, event.paymentHash, event.amountMsat], ['Received', paymentHash, 20_000])
+  handler.go()
+  await handler.done()
+  assert.equal(handler.all('stopped')[0].balance.lightningMsat, 70_000)
 })
 
-test('a payment that was told and not acked is told again with the same id, and never after the ack', async (t) => {
-  const sold = await shop(t)
-  sold.plans.push({ dieAt: 'told' })
-  const { bolt11 } = await sold.mint(100_000)
-  const paying = lab.pay(bolt11)
-  await until(() => sold.handlers.length === 1, 'the webhook')
-  const [killed] = await sold.outcomes()
-  assert.equal(killed.signal, 'SIGKILL')
-  const again = await sold.wake({ minMs: 500 })
-  assert.deepEqual(again.payments.map((p) => p.id), killed.payments.map((p) => p.id))
-  assert.match((await paying).preimage, /./, 'killed between claiming and fulfilling, or after: the payer has it')
-  for (let i = 0; i < 2; i++) {
-    const later = await sold.wake({ minMs: 200 })
-    assert.deepEqual(later.payments, [], 'LDK repeats PaymentClaimed at load; the wallet does not')
+test('wallets that are paid for the first time at the same instant all get their channel and their payment', async () => {
+  const wallets = await Promise.all(Array.from({ length: 5 }, () => shop.wallet()))
+  const amounts = await Promise.all(wallets.map(async (wallet) => (await wallet.sell(64_000, { pay: { timeoutMs: 15_000 } })).amountMsat))
+  assert.deepEqual(amounts, wallets.map(() => 64_000))
+})
+
+test('a skim within the limit is accepted on the first payment and, in fresh processes, on an existing channel', async () => {
+  const wallet = await shop.wallet()
+  await withSkim(20_000, async () => {
+    // The second and third come through a channel whose skim acceptance LDK does not persist.
+    for (const amountMsat of [500_000, 100_001, 77_777]) {
+      const sold = await wallet.sell(amountMsat)
+      const skimmed = skimOf(amountMsat, 20_000)
+      assert.deepEqual([sold.amountMsat, sold.skimmedMsat], [amountMsat - skimmed, skimmed])
+    }
+  })
+  assert.equal((await wallet.channels()).length, 1)
+})
+
+test('a skim that begins after the channel was opened without one is accepted', async () => {
+  const wallet = await shop.wallet()
+  await wallet.sell(200_000)
+  await withSkim(20_000, async () => {
+    for (const amountMsat of [300_000, 50_000]) {
+      const sold = await wallet.sell(amountMsat)
+      assert.equal(sold.skimmedMsat, skimOf(amountMsat, 20_000))
+    }
+  })
+})
+
+test('a skim above maxSkimPpm is refused with an event, cold and warm, and the payer gets the money back', async () => {
+  const wallet = await shop.wallet()
+  const refusedOnce = async () => {
+    const { bolt11, paymentHash } = await wallet.invoice(100_000)
+    let handler
+    wallet.onWebhook = () => (handler = wallet.start('listen'))
+    const paid = await lab.pay(bolt11)
+    assert.equal(paid.preimage, undefined)
+    const { event } = await handler.first('event')
+    assert.equal(event.eventType, 'SkimRefused')
+    assert.equal(event.paymentHash, paymentHash)
+    assert.equal(event.skimmedMsat, 5_000)
+    assert.match(event.reason, /5000 msat.*maxSkimPpm.*3000/)
+    handler.go()
+    await handler.done()
+    return handler.all('stopped')[0].balance
+  }
+  await withSkim(50_000, async () => assert.equal((await refusedOnce()).lightningMsat, 0))
+  await wallet.sell(100_000)
+  await withSkim(50_000, async () => assert.equal((await refusedOnce()).lightningMsat, 100_000))
+  // The user's word: the same skim is fine for who allows it.
+  await withSkim(50_000, async () => {
+    const sold = await wallet.sell(100_000, { more: { maxSkimPpm: 50_000 } })
+    assert.deepEqual([sold.amountMsat, sold.skimmedMsat], [95_000, 5_000])
+  })
+})
+
+test('two blocks mined between payment and wake do not fail a payment whose CLTV has no padding, cold and warm', async () => {
+  const wallet = await shop.wallet()
+  for (const amountMsat of [60_000, 61_000]) {
+    const { paymentHash, paying } = await wallet.payUnattended(amountMsat, { strictCltv: true })
+    await lab.post('/mine', { blocks: 2 })
+    const handler = wallet.start('receive')
+    const paid = await paying
+    assert.equal(sha256(paid.preimage ?? ''), paymentHash, paid.error)
+    await handler.done()
+    assert.equal(handler.all('received')[0].payment.amountMsat, amountMsat)
   }
 })
 
-test('a payment with the exact CLTV of its invoice survives two blocks mined before the wake', async (t) => {
-  const sold = await openShop(lab) // no webhook: nothing wakes
-  t.after(() => sold.close())
-  const { bolt11, paymentHash } = await sold.mint(100_000)
-  const paying = lab.post('/pay', { bolt11, strictCltv: true })
-  await until(async () => (await lab.get('/lsp/held')).some((held) => held.paymentHash === paymentHash), 'the held HTLC')
-  await lab.post('/mine', { blocks: 2 })
-  const outcome = await sold.wake()
-  assert.deepEqual(outcome.payments.map((p) => p.paymentHash), [paymentHash])
-  assert.match((await paying).preimage, /./)
-})
+test('three payments at once wake three processes: one receives all, the others say that the wallet is held, and by whom', async () => {
+  for (const warm of [false, true]) {
+    const wallet = await shop.wallet()
+    if (warm) await wallet.sell(50_000)
+    const invoices = await Promise.all([31_000, 32_000, 33_000].map((amountMsat) => wallet.invoice(amountMsat)))
+    const handlers = []
+    const before = wallet.woken
+    const more = { lease: { attempts: 2, baseDelayMs: 20 } }
+    // All three wait at the LSP before anyone comes: otherwise a fast first handler would spare the third webhook.
+    wallet.onWebhook = () => {
+      if (wallet.woken - before < 3) return
+      for (let i = 0; i < 3; i++) handlers.push(wallet.start('receive', { hold: true }, more))
+    }
+    const paying = invoices.map(({ bolt11 }) => lab.pay(bolt11))
+    const results = await Promise.all(paying)
+    for (const { preimage, error } of results) assert.ok(preimage, error)
 
-test('three payments at once wake three processes: all are paid, and whoever finds the wallet taken says by whom', async (t) => {
-  const sold = await shop(t, { lease: { attempts: 1 } })
-  const invoices = await Promise.all([1, 2, 3].map((i) => sold.mint(i * 100_000)))
-  const paid = await Promise.all(invoices.map(({ bolt11 }) => lab.pay(bolt11)))
-  for (const { error } of paid) assert.equal(error, undefined)
-  const outcomes = await sold.outcomes()
-  const received = outcomes.flatMap((outcome) => outcome.payments.map((p) => p.paymentHash))
-  assert.deepEqual(new Set(received), new Set(invoices.map((invoice) => invoice.paymentHash)))
-  for (const { error } of outcomes) {
-    if (error === undefined) continue
-    assert.equal(error.code, 'WALLET_LOCKED')
-    assert.equal(error.retryable, true)
+    // The holder waits in its first onPayment until the two others have tried and given up.
+    const held = await Promise.race(handlers.map(async (handler) => handler.first('received').then(() => handler, () => new Promise(() => {}))))
+    const losers = handlers.filter((handler) => handler !== held)
+    for (const loser of losers) {
+      await loser.done()
+      const [failure] = loser.all('failed')
+      assert.equal(failure?.code, 'WALLET_LOCKED')
+      assert.equal(failure.retryable, true)
+      assert.equal(failure.holder?.pid, held.pid)
+      assert.deepEqual(loser.all('received'), [])
+    }
+    // One `go` for each payment.
+    for (let told = 1; ; told++) {
+      held.go()
+      if (told === 3) break
+      await held.nth('received', told + 1)
+    }
+    await held.done()
+    const [{ payments }] = held.all('payments')
+    assert.deepEqual(payments.map(({ paymentHash }) => paymentHash).sort(), invoices.map(({ paymentHash }) => paymentHash).sort())
   }
 })
 
-test('mint, destroy and webhook in one and the same process', async (t) => {
-  const sold = await openShop(lab)
-  t.after(() => sold.close())
-  const { bolt11, paymentHash } = await sold.mint(300_000) // mints and destroys in this process
-  const paying = lab.pay(bolt11)
-  await until(async () => (await lab.get('/lsp/held')).some((held) => held.paymentHash === paymentHash), 'the held HTLC')
-  const node = new MdkNode(sold.options)
-  t.after(() => node.destroy())
-  const received = await node.receivePayment(async () => {})
-  assert.deepEqual(received.map((p) => p.paymentHash), [paymentHash])
-  assert.match((await paying).preimage, /./)
-})
-
-test('a checkout page: the node runs while a human pays, no webhook is needed, and the balance is exact to the millisatoshi', async (t) => {
-  const sold = await openShop(lab)
-  t.after(() => sold.close())
-  const node = new MdkNode(sold.options)
-  t.after(() => node.destroy())
-  await node.startReceiving()
-  assert.equal(node.state, 'running')
-  const amounts = [30_001, 2_000_003, 7]
-  const invoices = []
-  for (const amount of amounts) invoices.push(await node.getInvoice(amount, 'checkout', 600))
-  const paying = (async () => {
-    for (const { bolt11 } of invoices.slice(0, 2)) assert.equal((await lab.pay(bolt11)).error, undefined)
-  })()
-  const seen = []
-  for await (const event of node.events()) {
-    seen.push([event.eventType, event.amountMsat])
-    if (seen.length === 2) break
-  }
-  await paying
-  assert.deepEqual(seen, [['Received', 30_001], ['Received', 2_000_003]])
-  const sum = 30_001 + 2_000_003
-  assert.equal((await node.getBalance()).lightningMsat, sum)
-
-  // Another object reads the last commit without the lease, while this one runs.
-  const reader = new MdkNode(sold.options)
-  t.after(() => reader.destroy())
-  await until(async () => (await reader.getBalance()).lightningMsat === sum, 'the committed balance')
-  const [channel, ...others] = await reader.listChannels()
-  assert.deepEqual(others, [])
-  assert.equal(channel.counterpartyNodeId, lab.info.lspNodeId)
-  assert.equal(reader.state, 'idle')
-  await node.stop()
-  assert.equal(node.state, 'idle')
-})
-
-test('an event stays until it is acked, also for another object of the wallet, and an unknown id is refused', async (t) => {
-  const sold = await openShop(lab)
-  t.after(() => sold.close())
-  const node = new MdkNode(sold.options)
-  t.after(() => node.destroy())
-  await node.startReceiving()
-  assert.equal(await node.nextEvent(), null)
-  assert.equal(await node.nextEvent(20), null)
-  const { bolt11 } = await node.getInvoice(1_000, 'one', 600)
-  const paying = lab.pay(bolt11)
-  const event = await node.nextEvent(20_000)
-  await paying
-  assert.deepEqual({ ...(await node.nextEvent()), wakeBy: undefined }, { ...event, wakeBy: undefined })
-  await node.stop()
-  const idle = new MdkNode(sold.options)
-  t.after(() => idle.destroy())
-  assert.equal((await idle.nextEvent()).id, event.id, 'read from the store, without the lease')
-  await assert.rejects(idle.ackEvent('nothing'), { code: 'INVALID_ARGUMENT', option: 'eventId' })
-  await idle.ackEvent(event.id)
-  assert.equal(await idle.nextEvent(), null)
-  await node.startReceiving()
-  assert.equal(await node.nextEvent(), null, 'gone for good')
-})
-
-test('a learnt route is read from the store by the next object, without a word to the LSP', async (t) => {
-  const sold = await openShop(lab)
-  t.after(() => sold.close())
-  const { jitRoute, ...unrouted } = sold.options
-  const since = process.hrtime.bigint()
-  const node = new MdkNode(unrouted)
-  t.after(() => node.destroy())
-  assert.deepEqual(await node.getJitRoute(), jitRoute)
-  const invoice = await new MdkNode(unrouted).getInvoice(1_000, 'x', 60)
-  assert.equal(invoice.scid, jitRoute.scid)
-  const heard = (await lab.get(`/messages?since=${since}`)).filter((message) => message.peer === sold.nodeId)
-  assert.deepEqual(heard, [])
+test('three payments at once are all paid with the default lease, whoever of the three processes receives them', async () => {
+  const wallet = await shop.wallet()
+  wallet.serveWebhooks({ receive: { minMs: 2_000 } })
+  const amounts = [41_000, 42_000, 43_000]
+  const invoices = await Promise.all(amounts.map((amountMsat) => wallet.invoice(amountMsat)))
+  const results = await Promise.all(invoices.map(({ bolt11 }) => lab.pay(bolt11)))
+  for (const { preimage, error } of results) assert.ok(preimage, error)
+  await Promise.all(wallet.handlers.map((handler) => handler.done()))
+  const received = wallet.handlers.flatMap((handler) => handler.all('received')).map(({ payment }) => payment.amountMsat)
+  assert.deepEqual(received.sort(), amounts)
+  for (const handler of wallet.handlers) for (const { code } of handler.all('failed')) assert.equal(code, 'WALLET_LOCKED')
 })

@@ -1,29 +1,83 @@
-// A function instance that the LSP's webhook wakes. Says what happens in lines of JSON; ends by itself.
+// A handler as the test sees it: started, listened to, told to go on, killed; never left behind.
 
-import { MdkNode } from '../../index.mjs'
+import { fork } from 'node:child_process'
+import { EventEmitter, once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { within } from './until.mjs'
 
-const options = JSON.parse(process.env.HANDLER_OPTIONS)
-const plan = JSON.parse(process.argv[2] ?? '{}')
-const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`)
-const die = (where) => plan.dieAt === where && process.kill(process.pid, 'SIGKILL')
+const PROCESS = fileURLToPath(new URL('./handler_process.mjs', import.meta.url))
+const alive = new Set()
 
-const node = new MdkNode(options)
-try {
-  if (plan.dieAt === 'booted') {
-    await node.startReceiving()
-    say({ booted: true })
-    die('booted')
+export class Handler {
+  /** Starts a process that does `job` (see handler_process.mjs). */
+  constructor(job, options, args = {}) {
+    this.job = job
+    this.said = []
+    this.heard = new EventEmitter()
+    this.child = fork(PROCESS, [JSON.stringify({ job, options, args })], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    alive.add(this)
+    this.child.on('message', (message) => {
+      this.said.push(message)
+      this.heard.emit('something')
+    })
+    this.exited = new Promise((resolve) => {
+      // `close` comes after the last message, `exit` may come before it.
+      this.child.once('close', (code, signal) => {
+        alive.delete(this)
+        this.end = { code, signal }
+        this.heard.emit('something')
+        resolve(this.end)
+      })
+    })
   }
-  const received = await node.receivePayment(
-    async (payment) => {
-      say({ payment })
-      die('told')
-    },
-    { minMs: plan.minMs ?? 5_000 },
-  )
-  say({ received, wakeBy: node.wakeBy, refused: await node.nextEvent(0) })
-} catch (error) {
-  say({ error: { code: error.code, message: error.message, holder: error.holder, retryable: error.retryable } })
-} finally {
-  node.destroy()
+
+  get pid() {
+    return this.child.pid
+  }
+
+  all(type) {
+    return this.said.filter((message) => message.type === type)
+  }
+
+  /** The first message of that type, or an error that holds what it said instead. */
+  first(type, deadlineMs) {
+    return this.nth(type, 1, deadlineMs)
+  }
+
+  async nth(type, count, deadlineMs) {
+    const found = async () => {
+      for (;;) {
+        const message = this.all(type)[count - 1]
+        if (message) return message
+        if (this.end) throw new Error(`${this} ended without ${type}: ${JSON.stringify([this.end, ...this.said])}`)
+        await once(this.heard, 'something')
+      }
+    }
+    return within(`${this} to say ${type}`, found(), deadlineMs)
+  }
+
+  go() {
+    this.child.send('go')
+  }
+
+  async kill() {
+    this.child.kill('SIGKILL')
+    return this.exited
+  }
+
+  /** To its own end: it must have exited well. Resolves with all that it said. */
+  async done(deadlineMs) {
+    const { code, signal } = await within(`${this} to end`, this.exited, deadlineMs)
+    if (code !== 0) throw new Error(`${this} ended with ${code ?? signal}: ${JSON.stringify(this.said)}`)
+    return this.said
+  }
+
+  toString() {
+    return `handler ${this.job} (pid ${this.pid})`
+  }
+}
+
+/** Kills what a failed test left. */
+export async function killHandlers() {
+  await Promise.all([...alive].map((handler) => handler.kill()))
 }

@@ -1,91 +1,143 @@
-// A shop's webhook endpoint: each call of the LSP starts a handler process, as a serverless platform would.
+// What a test of payments needs: a lab, wallets with a store each, and the webhooks by which the LSP wakes them.
 
-import { spawn } from 'node:child_process'
-import { createServer } from 'node:http'
+import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-import { MdkNode, generateMnemonic } from '../../index.mjs'
+import { MdkNode, deriveNodeId, generateMnemonic } from '../../index.mjs'
+import { startLab } from '../../scripts/support/lab.mjs'
+import { Handler, killHandlers } from './handler.mjs'
+import { until } from './until.mjs'
 
-const HANDLER = fileURLToPath(new URL('./handler.mjs', import.meta.url))
-/** Only what is broken takes so long. */
-const PATIENCE_MS = 60_000
+export async function openShop() {
+  const lab = await startLab()
+  const folder = mkdtempSync(join(tmpdir(), 'mayfly-test-'))
+  const wallets = new Map()
+  const server = createServer((request, response) => {
+    request.resume()
+    const wallet = wallets.get(request.url.slice(1))
+    // Answered at once: the LSP does not care, and a handler that hangs must not hang the server's end.
+    response.writeHead(200).end('ok')
+    wallet.woken += 1
+    wallet.onWebhook?.()
+  })
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${server.address().port}`
 
-/** A wallet with a store of its own, its JIT route learnt. */
-export async function openShop(lab, more = {}) {
-  const folder = mkdtempSync(join(tmpdir(), 'mayfly-shop-'))
-  const options = lab.options({ mnemonic: generateMnemonic(), store: `file:${folder}/wallet`, ...more })
-  const node = new MdkNode(options)
-  const jitRoute = await node.getJitRoute()
-  const nodeId = node.getNodeId()
-  node.destroy()
-  return new Shop(lab, folder, { ...options, jitRoute }, nodeId)
+  return {
+    lab,
+    folder,
+    /** A new wallet whose JIT route is learnt, and whose webhook is registered with the LSP. */
+    async wallet({ options = {}, routed = true } = {}) {
+      const store = `file:${join(folder, `wallet-${wallets.size}`)}`
+      const wallet = new Wallet(lab, lab.options({ mnemonic: generateMnemonic(), store, ...options }))
+      wallets.set(wallet.nodeId, wallet)
+      await lab.post('/webhooks', { nodeId: wallet.nodeId, url: `${url}/${wallet.nodeId}` })
+      if (routed) await wallet.learnRoute()
+      return wallet
+    },
+    async close() {
+      await killHandlers()
+      await new Promise((resolve) => server.close(resolve).closeAllConnections())
+      await lab.stop()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
 }
 
-class Shop {
-  constructor(lab, folder, options, nodeId) {
+class Wallet {
+  /** How often the LSP called. */
+  woken = 0
+  /** What the webhook does; nothing at first: nobody is there. */
+  onWebhook
+  /** The handlers that a webhook started. */
+  handlers = []
+
+  constructor(lab, options) {
     this.lab = lab
-    this.folder = folder
     this.options = options
-    this.nodeId = nodeId
-    /** What each handler process said, in the order of the webhooks. */
-    this.handlers = []
-    /** What the next handler processes do; a missing one receives normally. */
-    this.plans = []
+    this.nodeId = deriveNodeId(options.mnemonic, options.network)
   }
 
-  /** Mints in this process, without starting anything. */
-  async mint(amountMsat, description = 'a thing') {
-    const node = new MdkNode(this.options)
-    const invoice = amountMsat === undefined ? await node.getVariableAmountJitInvoice(description, 900) : await node.getInvoice(amountMsat, description, 900)
-    node.destroy()
-    return invoice
+  /** A node in this process. */
+  node(more = {}) {
+    return new MdkNode({ ...this.options, ...more })
   }
 
-  /** Registers the webhook with the LSP: from here on handlers are started. */
-  async listen() {
-    this.server = createServer((request, response) => {
-      const chunks = []
-      request.on('data', (chunk) => chunks.push(chunk))
-      request.on('end', () => {
-        this.handlers.push(this.wake({ ...this.plans.shift(), hook: JSON.parse(Buffer.concat(chunks).toString()) }))
-        response.end('ok')
-      })
-    })
-    await new Promise((resolve) => this.server.listen(0, '127.0.0.1', resolve))
-    await this.lab.post('/webhooks', { nodeId: this.nodeId, url: `http://127.0.0.1:${this.server.address().port}/` })
-    return this
-  }
-
-  /** Starts one handler process; resolves when it has ended, with all that it said merged, payments in a list. */
-  async wake(plan = {}) {
-    const child = spawn(process.execPath, [HANDLER, JSON.stringify(plan)], {
-      env: { ...process.env, HANDLER_OPTIONS: JSON.stringify(this.options) },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS)
-    const closed = new Promise((resolve) => child.once('close', (code, signal) => resolve({ code, signal })))
-    const outcome = { hook: plan.hook, payments: [] }
-    for await (const line of createInterface({ input: child.stdout })) {
-      const { payment, ...said } = JSON.parse(line)
-      if (payment) outcome.payments.push(payment)
-      Object.assign(outcome, said)
+  async learnRoute() {
+    const node = this.node()
+    try {
+      this.options.jitRoute = await node.getJitRoute()
+      await node.stop()
+    } finally {
+      node.destroy()
     }
-    const ended = await closed
-    clearTimeout(timer)
-    return { ...outcome, ...ended }
   }
 
-  /** All handlers that were woken so far have ended. */
-  async outcomes() {
-    return Promise.all(this.handlers)
+  /** An invoice, minted by a node that is gone before it is paid. */
+  async invoice(amountMsat, description = 'One report') {
+    const node = this.node()
+    try {
+      return await node.getInvoice(amountMsat, description, 900)
+    } finally {
+      node.destroy()
+    }
   }
 
-  async close() {
-    await this.outcomes()
-    if (this.server) await new Promise((resolve) => this.server.close(resolve).closeAllConnections())
-    rmSync(this.folder, { recursive: true, force: true })
+  start(job, args, more = {}) {
+    return new Handler(job, { ...this.options, ...more }, args)
+  }
+
+  /** From now on each webhook starts a handler process. */
+  serveWebhooks(args = {}, more = {}) {
+    this.onWebhook = () => this.handlers.push(this.start('receive', args, more))
+  }
+
+  /** The payment is with the LSP, which waits for us. */
+  held(count = 1) {
+    return until(`the LSP to hold ${count} payment(s)`, async () => {
+      const held = await this.lab.get('/lsp/held')
+      return held.filter(({ nodeId }) => nodeId === this.nodeId).length === count
+    })
+  }
+
+  /** A payment that waits at the LSP: nobody serves the webhook. `paying` resolves when somebody claimed it. */
+  async payUnattended(amountMsat, pay = {}) {
+    this.onWebhook = undefined
+    const { bolt11, paymentHash } = await this.invoice(amountMsat)
+    const paying = this.lab.post('/pay', { bolt11, ...pay })
+    await this.held()
+    return { paymentHash, paying }
+  }
+
+  /** The LSP's view. */
+  async channels() {
+    return (await this.lab.get('/lsp/channels')).filter(({ peer }) => peer === this.nodeId)
+  }
+
+  /** Mints, pays, and has the webhook's handler receive it. Resolves with the payment as the handler saw it. */
+  async sell(amountMsat, { args, more, pay = {} } = {}) {
+    const before = this.handlers.length
+    this.serveWebhooks(args, more)
+    const { bolt11, paymentHash } = await this.invoice(amountMsat)
+    const paid = await this.lab.post('/pay', { bolt11, ...pay })
+    assert.ok(paid.preimage, `the payment failed: ${paid.error}`)
+    assert.equal(this.handlers.length, before + 1, 'one webhook, one handler')
+    const handler = this.handlers.at(-1)
+    await handler.done()
+    const { payments } = await handler.first('payments')
+    assert.equal(payments.length, 1)
+    assert.equal(payments[0].paymentHash, paymentHash)
+    return { ...payments[0], preimage: paid.preimage, handler }
+  }
+}
+
+/** Nothing is left to be told, however often the wallet starts; LDK repeats PaymentClaimed at each load. */
+export async function assertNothingMore(wallet, times = 2) {
+  for (let i = 0; i < times; i++) {
+    const looking = wallet.start('look')
+    await looking.done()
+    assert.deepEqual(looking.all('looked'), [{ type: 'looked', running: null, idle: null }])
   }
 }
