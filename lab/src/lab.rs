@@ -22,6 +22,8 @@ use tokio::sync::RwLock;
 
 /// What the LSP opens channels with, in satoshi: 1,000 of the smallest.
 const LSP_FUNDS_SAT: u64 = 100_000_000;
+/// A coin is reserved from signing to broadcast: as many channels as coins can be opened at the same instant.
+const LSP_COINS: u64 = 20;
 /// Below this the LSP's wallet is filled again at the next start.
 const LSP_LOW_SAT: u64 = 20_000_000;
 /// A channel of 16 M satoshi needs some confirmations at the acceptor; LDK asks for 6.
@@ -106,7 +108,7 @@ impl Lab {
         let lsp_identity = identity(&dir, "lsp", kept, LSP_SEED)?;
         let payer_identity = identity(&dir, "payer", kept, PAYER_SEED)?;
         let lsp_id = lsp_identity.node_id()?;
-        fill(&chain, &Wallet::new("lsp"), LSP_FUNDS_SAT)?;
+        fill(&chain, &Wallet::new("lsp"), LSP_FUNDS_SAT, LSP_COINS)?;
 
         let esplora = EsploraServer::start(chain.clone(), FeeTable::flat(1.0)).await.map_err(broken)?;
         let esplora_link = Link::start(esplora.address()).await.map_err(broken)?;
@@ -266,7 +268,7 @@ async fn start_payer(
     let connect = move |node: std::rc::Rc<Node<Payer>>| async move { keep_connected(&node.base, lsp, address).await };
     let payer = NodeThread::start("lab-payer", open, connect).await?;
     if payer.call(|node| async move { node.base.manager().list_channels().is_empty() }).await? {
-        fill(&chain, &Wallet::new("payer"), crate::payer::CHANNEL_SAT + 1_000_000)?;
+        fill(&chain, &Wallet::new("payer"), crate::payer::CHANNEL_SAT + 1_000_000, 1)?;
         payer.call(|node| async move { node.open_channel().await }).await?.map_err(broken)?;
     }
     // Also after a lab that ended between the broadcast and the confirmations.
@@ -282,10 +284,12 @@ async fn start_payer(
     Ok(payer)
 }
 
-/// Mines money for a wallet that has too little.
-fn fill(chain: &SharedChain, wallet: &Wallet, sat: u64) -> Result<()> {
+/// Mines money for a wallet that has too little, in that many coins.
+fn fill(chain: &SharedChain, wallet: &Wallet, sat: u64, coins: u64) -> Result<()> {
     if wallet.balance_sats(chain) < sat.min(LSP_LOW_SAT) {
-        chain.fund(wallet.script(), sat).map_err(broken)?;
+        for _ in 0..coins {
+            chain.fund(wallet.script(), sat / coins).map_err(broken)?;
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! An event is written into the outbox in the same transaction as the state that it tells of, is handed out only after that
 //! commit, and is deleted by the commit that its `ackEvent` waits for: at least once, never lost, a repeat has the same id.
 
+pub mod out;
 mod outbox;
 #[cfg(test)]
 mod tests;

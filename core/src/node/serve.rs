@@ -263,6 +263,7 @@ fn handle(session: &mut Session, waiting: &mut Waiting, command: Command) {
 /// Resolves with the commit that deletes the event.
 fn acknowledge(session: &mut Session, id: &str, pending: Pending<()>) {
     if session.outbox.ack(id) {
+        session.shared.acked(id);
         session.on_commit.push(pending);
     } else {
         pending.send(Err(unknown_event(id)));
@@ -279,7 +280,7 @@ async fn answer(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
     let now = Instant::now();
     let summary_hashes =
         if waiting.events.is_empty() && waiting.receive.is_none() { None } else { Some(session.summary()) };
-    waiting.answer_events(now, |kind| oldest_event(session, kind, summary_hashes.as_ref()));
+    waiting.answer_events(now, &session.shared, |kind| oldest_event(session, kind, summary_hashes.as_ref()));
 
     let up = session.link.as_ref().is_some_and(Link::is_up);
     if up {
@@ -305,7 +306,10 @@ fn oldest_event(
     kind: Option<EventType>,
     summary: Option<&super::view::Summary>,
 ) -> Option<PaymentEvent> {
-    let event = session.outbox.iter().find(|event| kind.is_none_or(|kind| event.event_type == kind))?;
+    let event = session
+        .outbox
+        .iter()
+        .find(|event| kind.is_none_or(|kind| event.event_type == kind) && session.shared.may_hand_out(&event.id))?;
     let wake_by = summary.and_then(|summary| summary.wake_by_of(&event.payment_hash));
     Some(PaymentEvent { wake_by, ..event.clone() })
 }

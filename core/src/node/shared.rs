@@ -4,6 +4,7 @@ use super::mailbox::Mailbox;
 use super::view::WakeBy;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
+use crate::events::out::{self, Holder};
 use crate::invoice::{self, Invoice, MintRequest};
 use crate::keys::Keys;
 use crate::lsp::JitRoute;
@@ -42,6 +43,7 @@ pub(super) struct Shared {
     pub config: Arc<Config>,
     pub mailbox: Mailbox,
     keys: OnceLock<Result<Keys>>,
+    events: Holder,
     life: Mutex<Life>,
     ended: Condvar,
     destroy: watch::Sender<bool>,
@@ -80,6 +82,7 @@ impl Shared {
             config: Arc::new(config),
             mailbox: Mailbox::default(),
             keys: OnceLock::new(),
+            events: Holder::new(),
             life: Mutex::new(life),
             ended: Condvar::new(),
             destroy: watch::Sender::new(false),
@@ -105,6 +108,25 @@ impl Shared {
             .get_or_init(|| Keys::derive(&self.config.mnemonic, self.config.network))
             .as_ref()
             .map_err(Clone::clone)
+    }
+
+    /// Whether this handle may hand that event out: no other handle of the process has it.
+    pub fn may_hand_out(&self, event: &str) -> bool {
+        self.keys().is_ok_and(|keys| self.events.may_have(keys.wallet_id(self.config.network), event))
+    }
+
+    /// That event is out with this handle now.
+    pub fn handed_out(&self, event: &str) {
+        if let Ok(keys) = self.keys() {
+            self.events.took(keys.wallet_id(self.config.network), event);
+        }
+    }
+
+    /// That event is acked.
+    pub fn acked(&self, event: &str) {
+        if let Ok(keys) = self.keys() {
+            out::acked(keys.wallet_id(self.config.network), event);
+        }
     }
 
     pub fn mint(&self, request: &MintRequest, route: &JitRoute) -> Result<Invoice> {
@@ -205,6 +227,7 @@ impl Shared {
             life.state = State::Destroyed;
             life.over = Some(Error::destroyed());
         }
+        self.events.give_back();
         let thread = self.mailbox.close();
         self.signal_destroy();
         let deadline: Duration = self.config.destroy_timeout;

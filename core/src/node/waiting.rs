@@ -2,6 +2,7 @@
 
 use super::command::{Pending, ReceiveLimits};
 use super::link::Link;
+use super::Shared;
 use crate::error::{Error, Result};
 use crate::events::{EventType, PaymentEvent};
 use crate::invoice::{Invoice, MintRequest};
@@ -132,8 +133,17 @@ impl Waiting {
     }
 
     /// Hands the oldest fitting event to each waiter; those whose time is up get none.
-    pub fn answer_events(&mut self, now: Instant, oldest: impl Fn(Option<EventType>) -> Option<PaymentEvent>) {
-        if let Some(event) = oldest(None) {
+    pub fn answer_events(
+        &mut self,
+        now: Instant,
+        shared: &Shared,
+        oldest: impl Fn(Option<EventType>) -> Option<PaymentEvent>,
+    ) {
+        if self.events.is_empty() && self.receive.is_none() {
+            return;
+        }
+        if let Some(event) = oldest(None).filter(|_| !self.events.is_empty()) {
+            shared.handed_out(&event.id);
             for waiter in self.events.drain(..) {
                 waiter.pending.send(Ok(Some(event.clone())));
             }
@@ -147,6 +157,7 @@ impl Waiting {
         if self.receive.is_some() {
             if let Some(event) = oldest(Some(EventType::Received)) {
                 if let Some(pending) = self.receive.take() {
+                    shared.handed_out(&event.id);
                     pending.send(Ok(Some(event)));
                 }
             }

@@ -110,8 +110,10 @@ impl Worker {
         self.waiting.drop_abandoned();
         let rows = read(&self.shared, &[rows::NODE, rows::OUTBOX_PREFIX]).await;
         match rows.and_then(|rows| Ok((NodeRow::load(&rows)?, Outbox::load(&rows, 0)?))) {
-            Ok((row, outbox)) => self.waiting.answer_events(Instant::now(), |kind| {
-                let event = outbox.iter().find(|event| kind.is_none_or(|kind| event.event_type == kind))?;
+            Ok((row, outbox)) => self.waiting.answer_events(Instant::now(), &self.shared, |kind| {
+                let event = outbox.iter().find(|event| {
+                    kind.is_none_or(|kind| event.event_type == kind) && self.shared.may_hand_out(&event.id)
+                })?;
                 Some(with_wake_by(event, &row))
             }),
             Err(error) => self.waiting.fail(&error),
@@ -350,6 +352,7 @@ async fn acknowledge(shared: &Shared, id: &str) -> Result<()> {
     let acked = if outbox.ack(id) {
         let mut batch = Batch::default();
         outbox.stage(&mut batch)?;
+        shared.acked(id);
         committer.commit(&batch).await
     } else {
         Err(unknown_event(id))

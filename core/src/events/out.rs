@@ -1,0 +1,61 @@
+//! Which event is out with which handle of this process: two handles of one wallet must not both act on one payment.
+//!
+//! Only within the process: across processes the lease decides who reads events to act on them. A handle that ends gives its
+//! events back, unacked, and the next handle gets them.
+
+use crate::store::WalletId;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+static OUT: Mutex<Option<HashMap<(WalletId, String), u64>>> = Mutex::new(None);
+
+/// One handle's claim on events. Dropping it gives them back.
+#[derive(Debug)]
+pub struct Holder(u64);
+
+impl Holder {
+    /// A handle that holds nothing.
+    pub fn new() -> Self {
+        Holder(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Whether no other handle has the event.
+    pub fn may_have(&self, wallet: WalletId, event: &str) -> bool {
+        let mut out = lock();
+        let holder = out.get_or_insert_default().get(&(wallet, event.to_owned()));
+        holder.is_none_or(|holder| *holder == self.0)
+    }
+
+    /// The event was handed out by this handle.
+    pub fn took(&self, wallet: WalletId, event: &str) {
+        lock().get_or_insert_default().insert((wallet, event.to_owned()), self.0);
+    }
+
+    /// This handle ends.
+    pub fn give_back(&self) {
+        lock().get_or_insert_default().retain(|_, holder| *holder != self.0);
+    }
+}
+
+impl Default for Holder {
+    fn default() -> Self {
+        Holder::new()
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+/// The event is acked: nobody has it.
+pub fn acked(wallet: WalletId, event: &str) {
+    lock().get_or_insert_default().remove(&(wallet, event.to_owned()));
+}
+
+fn lock() -> MutexGuard<'static, Option<HashMap<(WalletId, String), u64>>> {
+    OUT.lock().unwrap_or_else(PoisonError::into_inner)
+}
