@@ -1,7 +1,8 @@
 //! Which event is out with which handle of this process: two handles of one wallet must not both act on one payment.
 //!
 //! Only within the process: across processes the lease decides who reads events to act on them. A handle that ends gives its
-//! events back, unacked, and the next handle gets them.
+//! events back, unacked, and the next handle gets them. An ack gives nothing back: until its commit the row is still there, and
+//! another handle would be handed an event that is already acted on.
 
 use crate::store::WalletId;
 use std::collections::HashMap;
@@ -49,11 +50,6 @@ impl Drop for Holder {
     fn drop(&mut self) {
         self.give_back();
     }
-}
-
-/// The event is acked: nobody has it.
-pub fn acked(wallet: WalletId, event: &str) {
-    lock().get_or_insert_default().remove(&(wallet, event.to_owned()));
 }
 
 fn lock() -> MutexGuard<'static, Option<HashMap<(WalletId, String), u64>>> {

@@ -263,7 +263,6 @@ fn handle(session: &mut Session, waiting: &mut Waiting, command: Command) {
 /// Resolves with the commit that deletes the event.
 fn acknowledge(session: &mut Session, id: &str, pending: Pending<()>) {
     if session.outbox.ack(id) {
-        session.shared.acked(id);
         session.on_commit.push(pending);
     } else {
         pending.send(Err(unknown_event(id)));

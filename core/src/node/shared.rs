@@ -4,7 +4,7 @@ use super::mailbox::Mailbox;
 use super::view::WakeBy;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::events::out::{self, Holder};
+use crate::events::out::Holder;
 use crate::invoice::{self, Invoice, MintRequest};
 use crate::keys::Keys;
 use crate::lsp::JitRoute;
@@ -119,13 +119,6 @@ impl Shared {
     pub fn handed_out(&self, event: &str) {
         if let Ok(keys) = self.keys() {
             self.events.took(keys.wallet_id(self.config.network), event);
-        }
-    }
-
-    /// That event is acked.
-    pub fn acked(&self, event: &str) {
-        if let Ok(keys) = self.keys() {
-            out::acked(keys.wallet_id(self.config.network), event);
         }
     }
 

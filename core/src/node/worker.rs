@@ -352,7 +352,6 @@ async fn acknowledge(shared: &Shared, id: &str) -> Result<()> {
     let acked = if outbox.ack(id) {
         let mut batch = Batch::default();
         outbox.stage(&mut batch)?;
-        shared.acked(id);
         committer.commit(&batch).await
     } else {
         Err(unknown_event(id))
