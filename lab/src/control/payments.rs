@@ -1,0 +1,72 @@
+//! Payments, and where the LSP wakes a node.
+
+use super::{answer, read, Answer, Entry, Failure, Shared};
+use crate::lab::Lab;
+use crate::payer::Payment;
+use crate::webhook::WebhookUrl;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::post;
+use axum::Router;
+use bitcoin::secp256k1::PublicKey;
+use lightning_invoice::Bolt11Invoice;
+use serde::Deserialize;
+use serde_json::json;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// Longer than the LSP holds by default, so that its answer is heard.
+const PAY_TIMEOUT_MS: u64 = 60_000;
+
+pub(super) const INDEX: &[Entry] = &[
+    ("POST", "/pay", "{ bolt11, amountMsat?, timeoutMs?, strictCltv? } → { preimage, feeMsat, ms } or 402 { error }"),
+    ("POST", "/webhooks", "{ nodeId, url } → where the LSP wakes that node; http on loopback only"),
+];
+
+pub(super) fn routes() -> Router<Arc<Lab>> {
+    Router::new().route("/pay", post(pay)).route("/webhooks", post(set_webhook))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PayRequest {
+    bolt11: String,
+    amount_msat: Option<u64>,
+    timeout_ms: Option<u64>,
+    strict_cltv: Option<bool>,
+}
+
+async fn pay(State(lab): Shared, body: Bytes) -> Answer {
+    let request: PayRequest = read(&body)?;
+    let invoice: Bolt11Invoice =
+        request.bolt11.parse().map_err(|error| Failure::bad(format!("bolt11 is not an invoice: {error}")))?;
+    let payment = Payment {
+        invoice,
+        amount_msat: request.amount_msat,
+        timeout: Duration::from_millis(request.timeout_ms.unwrap_or(PAY_TIMEOUT_MS)),
+        strict_cltv: request.strict_cltv.unwrap_or(lab.strict_cltv),
+    };
+    match lab.pay(payment).await? {
+        Ok(paid) => answer(paid),
+        Err(error) => Err(Failure(StatusCode::PAYMENT_REQUIRED, error)),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct WebhookRequest {
+    node_id: String,
+    url: String,
+}
+
+async fn set_webhook(State(lab): Shared, body: Bytes) -> Answer {
+    let request: WebhookRequest = read(&body)?;
+    let node: PublicKey = request
+        .node_id
+        .parse()
+        .map_err(|_| Failure::bad(format!("nodeId {:?} is not 66 hex characters of a public key", request.node_id)))?;
+    let url: WebhookUrl = request.url.parse().map_err(|error| Failure::bad(format!("{error}")))?;
+    lab.webhooks.lock().unwrap_or_else(PoisonError::into_inner).insert(node, url);
+    answer(json!({}))
+}
