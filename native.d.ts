@@ -76,7 +76,7 @@ export declare class MdkNode {
   /** Resolves after the commit that removes the event: it is never delivered again. */
   ackEvent(eventId: string, options?: CallOptions): Promise<void>
   /**
-   * The first step of `receivePayment`.
+   * The first step of `receivePayment`. False: another call of the wallet in this process has received meanwhile.
    * @internal
    */
   receiveBegin(options: unknown, cancel?: CancelToken | undefined | null): object

@@ -12,8 +12,9 @@ use napi::Env;
 use crate::cancel::CancelToken;
 use crate::js;
 
-/// `receivePayment`: how long to wait for a first payment.
-const RECEIVE_MIN: Duration = Duration::from_millis(5_000);
+/// `receivePayment`: how long to wait for a first payment. An LSP that forwards by a timer of one second is heard, and a wake
+/// with nothing behind it is over within two.
+const RECEIVE_MIN: Duration = Duration::from_millis(1_500);
 /// `receivePayment`: how long nothing must happen after the last one.
 const RECEIVE_QUIET: Duration = Duration::from_millis(50);
 /// `receivePayment`: when to give up; below the 60 s of most platforms, with time left to stop.

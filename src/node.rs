@@ -8,7 +8,7 @@ use mayfly_core::config::Config;
 use mayfly_core::error::{Error, Result};
 use mayfly_core::invoice::MintRequest;
 use mayfly_core::lsp::{self, scid};
-use mayfly_core::node::{Node, State};
+use mayfly_core::node::{Node, Ready, State};
 use napi::bindgen_prelude::{Object, ToNapiValue, Unknown};
 use napi::Env;
 use napi_derive::napi;
@@ -263,7 +263,7 @@ impl MdkNode {
         })
     }
 
-    /// The first step of `receivePayment`.
+    /// The first step of `receivePayment`. False: another call of the wallet in this process has received meanwhile.
     /// @internal
     #[napi]
     pub fn receive_begin<'e>(
@@ -274,7 +274,8 @@ impl MdkNode {
     ) -> napi::Result<Object<'e>> {
         entry(env, || {
             let (limits, call) = args::receive(env, &options, cancel)?;
-            promise::<(), ()>(env, &self.handle, |reply| self.node().receive_begin(limits, call, reply))
+            let leads = |ready| ready == Ready::Up;
+            mapped(env, &self.handle, leads, |reply| self.node().receive_begin(limits, call, reply))
         })
     }
 

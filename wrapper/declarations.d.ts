@@ -82,7 +82,7 @@ export interface CallOptions {
 
 /** When `receivePayment` is over. */
 export interface ReceiveOptions {
-  /** How long to wait for a first payment, in milliseconds. Default 5000. */
+  /** How long to wait for a first payment once the LSP is connected, in milliseconds. Default 1500. */
   minMs?: number
   /** How long nothing must happen after the last payment, in milliseconds. Default 50. */
   quietMs?: number

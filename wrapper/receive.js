@@ -21,7 +21,9 @@ async function receivePayment(node, onPayment, options) {
     }
   }
   try {
-    await native(() => node.receiveBegin(options, token))
+    const leads = await native(() => node.receiveBegin(options, token))
+    // Another call of this wallet in this process received, handed over and left: nothing is left to do.
+    if (!leads) return []
     const received = await payments(node, onPayment, native, token).catch(async (error) => {
       // What went wrong first is what the caller must see.
       await node.stop().catch(() => {})

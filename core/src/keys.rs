@@ -20,7 +20,7 @@ use lightning::sign::{KeysManager, NodeSigner, Recipient};
 use lightning_invoice::RawBolt11Invoice;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use zeroize::{Zeroize, Zeroizing};
 
 /// A new mnemonic of 12 or 24 words, from the operating system's randomness. `INVALID_ARGUMENT` for another count.
@@ -86,6 +86,27 @@ impl Keys {
     /// The keys of a mnemonic; costs what `Seed::derive` costs, and half a millisecond.
     pub fn derive(mnemonic: &Mnemonic, network: Network) -> Result<Keys> {
         Keys::new(Seed::derive(mnemonic, network)?)
+    }
+
+    /// The keys of a mnemonic, shared with every node of that wallet which lives in this process: a thousand webhooks at once
+    /// derive them once. Nothing is kept when the last of those nodes is gone.
+    pub fn shared(mnemonic: &Mnemonic, network: Network) -> Result<Arc<Keys>> {
+        static LIVE: Mutex<Vec<(sha256::Hash, Weak<Keys>)>> = Mutex::new(Vec::new());
+        let lock = || LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut engine = sha256::Hash::engine();
+        engine.input(network::name(network).as_bytes());
+        engine.input(Zeroizing::new(mnemonic.0.to_string()).as_bytes());
+        let name = sha256::Hash::from_engine(engine);
+        let found = lock().iter().find(|(of, _)| *of == name).and_then(|(_, keys)| keys.upgrade());
+        if let Some(keys) = found {
+            return Ok(keys);
+        }
+        // Not under the lock: another thread's wallet need not wait for ours.
+        let keys = Arc::new(Keys::derive(mnemonic, network)?);
+        let mut live = lock();
+        live.retain(|(of, keys)| *of != name && keys.strong_count() > 0);
+        live.push((name, Arc::downgrade(&keys)));
+        Ok(keys)
     }
 
     /// The keys of a seed; about half a millisecond.

@@ -13,6 +13,14 @@ impl<T> Reply<T> {
         Reply(Some(Box::new(deliver)))
     }
 
+    /// A reply of another type that answers this one.
+    pub fn of<U>(self, map: impl FnOnce(U) -> T + Send + 'static) -> Reply<U>
+    where
+        T: 'static,
+    {
+        Reply::new(move |result: Result<U>| self.send(result.map(map)))
+    }
+
     /// Answers.
     pub fn send(mut self, result: Result<T>) {
         if let Some(deliver) = self.0.take() {

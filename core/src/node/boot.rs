@@ -71,9 +71,8 @@ pub(super) fn claimant(config: &Config) -> Claimant {
 
 fn prepare(shared: Arc<Shared>) -> Result<Prepared> {
     let config = Arc::clone(&shared.config);
-    let keys = shared.keys()?;
-    let wallet = keys.wallet_id(config.network);
-    let keys = keys.manager();
+    let wallet = shared.wallet_id()?;
+    let keys = shared.keys()?.manager();
     let fees = Arc::new(Fees::default());
     let params = EngineParams {
         network: config.network,
@@ -228,7 +227,7 @@ fn user_config() -> UserConfig {
 /// A claim without LDK, for work on rows alone.
 pub(super) async fn claim_rows(shared: &Shared) -> Result<(Committer, Snapshot)> {
     let config = &shared.config;
-    let mut store: Box<dyn Store> = store::open(&config.store, shared.keys()?.wallet_id(config.network));
+    let mut store: Box<dyn Store> = store::open(&config.store, shared.wallet_id()?);
     let snapshot = claim_within(store.as_mut(), &claimant(config), &config.lease).await?;
     Ok((Committer::new(store, &snapshot, config.timeouts.commit), snapshot))
 }

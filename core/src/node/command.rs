@@ -1,15 +1,18 @@
 //! What the handle asks of the worker, and how a caller stops waiting.
 
+use super::flight::{Boarding, Flight};
 use super::view::{Balance, ChannelSummary};
 use crate::error::{Code, Error, Result};
 use crate::events::PaymentEvent;
 use crate::invoice::{Invoice, MintRequest};
 use crate::lsp::JitRoute;
 use crate::reply::Reply;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{oneshot, Notify};
+use tokio::time::Instant;
 
 /// A caller's way to end a wait: cloned into the call, cancelled from any thread.
 #[derive(Clone, Default)]
@@ -44,26 +47,55 @@ pub struct ReceiveLimits {
 
 /// One request to the worker.
 pub enum Command {
-    Start { receiving: bool, pending: Pending<()> },
-    Stop { pending: Pending<()> },
-    Route { pending: Pending<JitRoute> },
-    Mint { request: MintRequest, pending: Pending<Invoice> },
-    NextEvent { wait: Duration, pending: Pending<Option<PaymentEvent>> },
-    Ack { id: String, pending: Pending<()> },
-    ReceiveBegin { limits: ReceiveLimits, pending: Pending<()> },
-    ReceiveNext { pending: Pending<Option<PaymentEvent>> },
-    Balance { pending: Pending<Balance> },
-    Channels { pending: Pending<Vec<ChannelSummary>> },
+    Start {
+        receiving: bool,
+        pending: Pending<Ready>,
+    },
+    Stop {
+        pending: Pending<()>,
+    },
+    Route {
+        pending: Pending<JitRoute>,
+    },
+    Mint {
+        request: MintRequest,
+        pending: Pending<Invoice>,
+    },
+    NextEvent {
+        wait: Duration,
+        pending: Pending<Option<PaymentEvent>>,
+    },
+    Ack {
+        id: String,
+        pending: Pending<()>,
+    },
+    /// Leads the flight of this wallet.
+    ReceiveBegin {
+        boarding: Boarding,
+        flight: Flight,
+    },
+    /// Joins the flight that this node leads.
+    Join {
+        boarding: Boarding,
+    },
+    ReceiveNext {
+        pending: Pending<Option<PaymentEvent>>,
+    },
+    Balance {
+        pending: Pending<Balance>,
+    },
+    Channels {
+        pending: Pending<Vec<ChannelSummary>>,
+    },
 }
 
 impl Command {
     /// Answers with an error, whatever was asked.
     pub fn fail(self, error: Error) {
         match self {
-            Command::Start { pending, .. }
-            | Command::Stop { pending }
-            | Command::Ack { pending, .. }
-            | Command::ReceiveBegin { pending, .. } => pending.send(Err(error)),
+            Command::Start { pending, .. } => pending.send(Err(error)),
+            Command::Stop { pending } | Command::Ack { pending, .. } => pending.send(Err(error)),
+            Command::ReceiveBegin { boarding, .. } | Command::Join { boarding } => boarding.send(Err(error)),
             Command::Route { pending } => pending.send(Err(error)),
             Command::Mint { pending, .. } => pending.send(Err(error)),
             Command::NextEvent { pending, .. } | Command::ReceiveNext { pending } => pending.send(Err(error)),
@@ -73,21 +105,23 @@ impl Command {
     }
 }
 
-/// An answer that the worker owes. Until `arm`, which happens on the worker's runtime, only the reply exists.
-pub struct Pending<T> {
-    state: State<T>,
+/// How a call that needs a connection was served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ready {
+    /// The node is up.
+    Up,
+    /// Another call of the same wallet in this process did what was asked. See `flight.rs`.
+    Served,
 }
 
-enum State<T> {
-    Fresh {
-        reply: Reply<T>,
-        call: Call,
-    },
-    /// The reply is shared with the task that watches the caller's bounds: whoever takes it first answers.
-    Armed {
-        slot: Slot<T>,
-        watch: oneshot::Sender<()>,
-    },
+/// An answer that somebody owes. The caller's clock runs from the call on; it is looked at, and the caller's signal heard,
+/// from `arm` on, which happens on a worker's runtime. Unanswered, it can be armed again on another's.
+pub struct Pending<T> {
+    /// Shared with the task that watches the caller's bounds: whoever takes the reply first answers.
+    slot: Slot<T>,
+    call: Call,
+    deadline: Option<Instant>,
+    watch: Option<oneshot::Sender<()>>,
 }
 
 type Slot<T> = Arc<Mutex<Option<Reply<T>>>>;
@@ -102,62 +136,72 @@ fn answer<T>(slot: &Slot<T>, result: Result<T>) {
 impl<T: Send + 'static> Pending<T> {
     /// From a caller's reply and bounds.
     pub fn new(reply: Reply<T>, call: Call) -> Self {
-        Pending { state: State::Fresh { reply, call } }
+        let deadline = call.timeout.map(|timeout| Instant::now() + timeout);
+        Pending { slot: Arc::new(Mutex::new(Some(reply))), call, deadline, watch: None }
     }
 
-    /// Starts the caller's clock and listens to its signal. On the worker's runtime.
+    /// Listens to the caller's bounds from now on. On the worker's runtime.
     pub fn arm(self) -> Self {
-        let State::Fresh { reply, call } = self.state else { return self };
-        let slot: Slot<T> = Arc::new(Mutex::new(Some(reply)));
+        match self.watch {
+            Some(_) => self,
+            None => self.arm_with(std::future::pending()),
+        }
+    }
+
+    /// The same, and `other` may answer, too.
+    pub fn arm_with(mut self, other: impl Future<Output = Result<T>> + Send + 'static) -> Self {
         let (watch, answered) = oneshot::channel();
-        let watched = Arc::clone(&slot);
+        let (slot, cancel) = (Arc::clone(&self.slot), self.call.cancel.clone());
+        let (deadline, timeout) = (self.deadline, self.call.timeout.unwrap_or_default());
         tokio::spawn(async move {
-            let error = tokio::select! {
+            let result = tokio::select! {
                 biased;
                 _ = answered => return,
-                () = cancelled(call.cancel) => Error::new(Code::Aborted, "the caller's signal fired"),
-                () = elapsed(call.timeout) => timed_out(call.timeout.unwrap_or_default()),
+                () = cancelled(cancel) => Err(Error::new(Code::Aborted, "the caller's signal fired")),
+                () = passed(deadline) => Err(timed_out(timeout)),
+                result = other => result,
             };
-            answer(&watched, Err(error));
+            answer(&slot, result);
         });
-        Pending { state: State::Armed { slot, watch } }
+        self.watch = Some(watch);
+        self
+    }
+
+    /// Listens to nobody any more, until it is armed again.
+    pub fn disarm(mut self) -> Self {
+        self.watch = None;
+        self
     }
 
     /// Answers, on this thread, before anything else happens.
     pub fn send(self, result: Result<T>) {
-        match self.state {
-            State::Fresh { reply, .. } => reply.send(result),
-            State::Armed { slot, .. } => answer(&slot, result),
-        }
+        answer(&self.slot, result);
     }
 
     /// Whether the caller no longer waits.
     pub fn is_abandoned(&self) -> bool {
-        match &self.state {
-            State::Fresh { .. } => false,
-            State::Armed { watch, .. } => watch.is_closed(),
-        }
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
     /// Ready when the caller no longer waits.
     pub fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.state {
-            State::Fresh { .. } => Poll::Pending,
-            State::Armed { watch, .. } => watch.poll_closed(cx),
+        match &mut self.watch {
+            None => Poll::Pending,
+            Some(watch) => watch.poll_closed(cx),
         }
+    }
+}
+
+async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 
 async fn cancelled(token: Option<CancelToken>) {
     match token {
         Some(token) => token.0.notified().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn elapsed(after: Option<Duration>) {
-    match after {
-        Some(after) => tokio::time::sleep(after).await,
         None => std::future::pending().await,
     }
 }

@@ -6,6 +6,7 @@
 
 mod boot;
 mod command;
+mod flight;
 mod ldk_events;
 mod link;
 mod mailbox;
@@ -20,7 +21,7 @@ mod view;
 mod waiting;
 mod worker;
 
-pub use command::{Call, CancelToken, ReceiveLimits};
+pub use command::{Call, CancelToken, Ready, ReceiveLimits};
 pub use shared::{DestroyReport, State};
 pub use view::{Balance, ChannelSummary, WakeBy};
 
@@ -32,6 +33,7 @@ use crate::lsp::JitRoute;
 use crate::reply::Reply;
 use bitcoin::secp256k1::PublicKey;
 use command::{Command, Pending};
+use flight::Boarding;
 use shared::Shared;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,12 +91,12 @@ impl Node {
 
     /// Takes the lease, boots, connects.
     pub fn start(&self, call: Call, reply: Reply<()>) {
-        self.send(|pending| Command::Start { receiving: false, pending }, call, reply);
+        self.send(|pending| Command::Start { receiving: false, pending }, call, reply.of(|_| ()));
     }
 
     /// `start`, and channels are usable.
     pub fn start_receiving(&self, call: Call, reply: Reply<()>) {
-        self.send(|pending| Command::Start { receiving: true, pending }, call, reply);
+        self.send(|pending| Command::Start { receiving: true, pending }, call, reply.of(|_| ()));
     }
 
     /// Waits for fulfilment, commits, says goodbye to the LSP, gives the lease back.
@@ -113,9 +115,10 @@ impl Node {
         self.send(|pending| Command::Ack { id, pending }, call, reply);
     }
 
-    /// Begins a `receivePayment` (and starts the node): its limits count from here.
-    pub fn receive_begin(&self, limits: ReceiveLimits, call: Call, reply: Reply<()>) {
-        self.send(|pending| Command::ReceiveBegin { limits, pending }, call, reply);
+    /// Begins a `receivePayment` (and starts the node): its limits count from here. `Served`: there is nothing more to do,
+    /// since another call of the wallet in this process received meanwhile.
+    pub fn receive_begin(&self, limits: ReceiveLimits, call: Call, reply: Reply<Ready>) {
+        Boarding::new(Arc::clone(self.shared()), limits, Pending::new(reply, call)).board();
     }
 
     /// The oldest unacked `Received`, or `None` at protocol quiescence (the LSP has been left by then) or at the deadline.
@@ -155,7 +158,7 @@ impl Node {
     fn send<T: Send + 'static>(&self, command: impl FnOnce(Pending<T>) -> Command, call: Call, reply: Reply<T>) {
         let shared = self.shared();
         match shared.live() {
-            Ok(_) => shared.mailbox.send(command(Pending::new(reply, call)), || worker::spawn(Arc::clone(shared))),
+            Ok(_) => worker::send(shared, command(Pending::new(reply, call))),
             Err(error) => reply.send(Err(error)),
         }
     }

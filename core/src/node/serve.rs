@@ -1,7 +1,8 @@
 //! The loop of a running node: a turn, then whoever can be answered, then sleep until something happens.
 
 use super::boot::follow_chain;
-use super::command::{Command, Pending};
+use super::command::{Command, Pending, Ready};
+use super::flight::Flight;
 use super::link::Link;
 use super::mailbox::Mailbox;
 use super::receive::Verdict;
@@ -112,6 +113,7 @@ pub(super) async fn serve(
                 Verdict::Quiet => {
                     let deadline = session.receive_progress.deadline().unwrap_or_else(Instant::now);
                     if depart(session, waiting, deadline).await? {
+                        waiting.flight.iter_mut().for_each(Flight::complete);
                         finish_receive(session, waiting);
                     }
                     continue;
@@ -249,11 +251,13 @@ fn handle(session: &mut Session, waiting: &mut Waiting, command: Command) {
             waiting.events.push(EventWaiter { pending: pending.arm(), until: Instant::now() + wait });
         }
         Command::Ack { id, pending } => acknowledge(session, &id, pending.arm()),
-        Command::ReceiveBegin { limits, pending } => {
-            session.receive_progress.begin(limits, Instant::now());
+        Command::ReceiveBegin { boarding, flight } => {
             let until = Instant::now() + timeouts.lsp_request;
-            waiting.ready.push(ReadyWaiter { pending: pending.arm(), receiving: false, until });
+            if let Some((limits, called)) = waiting.lead(boarding, flight, until) {
+                session.receive_progress.begin(limits, called);
+            }
         }
+        Command::Join { boarding } => waiting.join(boarding),
         Command::ReceiveNext { pending } => waiting.receive = Some(pending.arm()),
         Command::Balance { pending } => pending.send(Ok(session.summary().balance)),
         Command::Channels { pending } => pending.send(Ok(session.summary().channels)),
@@ -288,7 +292,7 @@ async fn answer(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
             waiting.ready.drain(..).partition(|waiter| !waiter.receiving || usable || waiter.until <= now);
         waiting.ready = later;
         for waiter in Vec::<ReadyWaiter>::into_iter(ready) {
-            waiter.pending.send(Ok(()));
+            waiter.pending.send(Ok(Ready::Up));
         }
     } else if waiting.needs_link() && session.link.is_none() && waiting.connecting.is_none() && waiting.stops.is_empty()
     {
@@ -356,6 +360,7 @@ async fn depart(session: &mut Session, waiting: &mut Waiting, deadline: Instant)
     if let Some(task) = waiting.connecting.take() {
         task.abort();
     }
+    waiting.flight.iter_mut().for_each(Flight::close);
     let before = session.loaded.messages().htlcs_added();
     if let Some(link) = session.link.take() {
         link.leave().await;
@@ -364,6 +369,7 @@ async fn depart(session: &mut Session, waiting: &mut Waiting, deadline: Instant)
     let came = session.loaded.messages().htlcs_added() > before;
     if came && Instant::now() < deadline {
         tracing::info!("a payment came during the goodbye; going back to serve it");
+        waiting.flight.iter_mut().for_each(Flight::reopen);
         reconnect(session, waiting).await?;
         return Ok(false);
     }

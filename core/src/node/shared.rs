@@ -8,6 +8,7 @@ use crate::events::out::Holder;
 use crate::invoice::{self, Invoice, MintRequest};
 use crate::keys::Keys;
 use crate::lsp::JitRoute;
+use crate::store::WalletId;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -42,7 +43,7 @@ pub struct DestroyReport {
 pub(super) struct Shared {
     pub config: Arc<Config>,
     pub mailbox: Mailbox,
-    keys: OnceLock<Result<Keys>>,
+    keys: OnceLock<Result<Arc<Keys>>>,
     events: Holder,
     life: Mutex<Life>,
     ended: Condvar,
@@ -104,21 +105,24 @@ impl Shared {
 
     /// Derived once: PBKDF2 costs 2.5 ms.
     pub fn keys(&self) -> Result<&Keys> {
-        self.keys
-            .get_or_init(|| Keys::derive(&self.config.mnemonic, self.config.network))
-            .as_ref()
-            .map_err(Clone::clone)
+        let keys = self.keys.get_or_init(|| Keys::shared(&self.config.mnemonic, self.config.network));
+        keys.as_deref().map_err(Clone::clone)
+    }
+
+    /// The wallet of this node.
+    pub fn wallet_id(&self) -> Result<WalletId> {
+        Ok(self.keys()?.wallet_id(self.config.network))
     }
 
     /// Whether this handle may hand that event out: no other handle of the process has it.
     pub fn may_hand_out(&self, event: &str) -> bool {
-        self.keys().is_ok_and(|keys| self.events.may_have(keys.wallet_id(self.config.network), event))
+        self.wallet_id().is_ok_and(|wallet| self.events.may_have(wallet, event))
     }
 
     /// That event is out with this handle now.
     pub fn handed_out(&self, event: &str) {
-        if let Ok(keys) = self.keys() {
-            self.events.took(keys.wallet_id(self.config.network), event);
+        if let Ok(wallet) = self.wallet_id() {
+            self.events.took(wallet, event);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Callers that wait for something to happen, and how they are answered.
 
-use super::command::{Pending, ReceiveLimits};
+use super::command::{Pending, Ready, ReceiveLimits};
+use super::flight::{Boarding, Flight};
 use super::link::Link;
 use super::Shared;
 use crate::error::{Error, Result};
@@ -22,6 +23,8 @@ pub(super) struct Waiting {
     pub receive: Option<Pending<Option<PaymentEvent>>>,
     /// A `receivePayment` that begins with the next session, and when it was called.
     pub receive_begun: Option<(ReceiveLimits, Instant)>,
+    /// The `receivePayment`s of other callers that this node's serves.
+    pub flight: Option<Flight>,
     pub stops: Vec<Pending<()>>,
     /// The route is being asked for.
     pub learning: Option<JoinHandle<Result<JitRoute>>>,
@@ -31,7 +34,7 @@ pub(super) struct Waiting {
 
 /// A `start` or `startReceiving`.
 pub(super) struct ReadyWaiter {
-    pub pending: Pending<()>,
+    pub pending: Pending<Ready>,
     /// Channels must be usable, too.
     pub receiving: bool,
     /// When usable channels are no longer waited for.
@@ -63,6 +66,29 @@ impl Waiting {
     /// Somebody waits for what only a connection brings.
     pub fn needs_link(&self) -> bool {
         !self.ready.is_empty() || !self.routes.is_empty() || !self.events.is_empty() || self.receive.is_some()
+    }
+
+    /// This node's `receivePayment` leads a flight from now on. What the session is to go by comes back.
+    pub fn lead(&mut self, boarding: Boarding, flight: Flight, until: Instant) -> Option<(ReceiveLimits, Instant)> {
+        let (limits, called, pending) = boarding.lead()?;
+        self.ready.push(ReadyWaiter { pending: pending.arm(), receiving: false, until });
+        self.flight = Some(flight);
+        Some((limits, called))
+    }
+
+    /// Another caller's `receivePayment`: served by this node's, if it leads a flight.
+    pub fn join(&mut self, boarding: Boarding) {
+        match &mut self.flight {
+            Some(flight) => flight.join(boarding),
+            None => boarding.board(),
+        }
+    }
+
+    /// The session has ended: so has its flight.
+    pub fn land(&mut self, failed: Option<&Error>) {
+        if let Some(flight) = self.flight.take() {
+            flight.land(failed);
+        }
     }
 
     /// Forgets callers that gave up.
@@ -110,6 +136,7 @@ impl Waiting {
         }
         self.receive_begun = None;
         self.abort_tasks();
+        self.land(Some(error));
     }
 
     /// Answers those who need the route with an error.

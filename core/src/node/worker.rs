@@ -36,8 +36,13 @@ struct Worker {
     session: Option<Session>,
 }
 
+/// Hands a command to a node's worker, which is started if none works.
+pub(super) fn send(shared: &Arc<Shared>, command: Command) {
+    shared.mailbox.send(command, || spawn(Arc::clone(shared)));
+}
+
 /// Starts the thread.
-pub(super) fn spawn(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
+fn spawn(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
     shared.thread_begins();
     #[allow(clippy::disallowed_methods, reason = "this is the one place: one thread per running node")]
     let spawned = std::thread::Builder::new().name("mayfly".to_owned()).stack_size(STACK_BYTES).spawn({
@@ -163,6 +168,8 @@ impl Worker {
                 self.session_for(Command::NextEvent { wait, pending }, false).await;
             }
             Command::NextEvent { .. } => drop(self.enqueue(command)),
+            // The flight has ended while this was on its way.
+            Command::Join { boarding } => boarding.board(),
             Command::Start { .. } | Command::ReceiveBegin { .. } => {
                 self.shared.set_wanted(true);
                 self.session_for(command, false).await;
@@ -180,11 +187,11 @@ impl Worker {
             Command::Start { receiving, pending } => {
                 self.waiting.ready.push(ReadyWaiter { pending: pending.arm(), receiving, until });
             }
-            Command::ReceiveBegin { limits, pending } => {
-                self.waiting.ready.push(ReadyWaiter { pending: pending.arm(), receiving: false, until });
-                self.waiting.receive_begun = Some((limits, now));
+            Command::ReceiveBegin { boarding, flight } => {
+                self.waiting.receive_begun = self.waiting.lead(boarding, flight, until);
                 drop(self.shared.take_receive_error());
             }
+            Command::Join { boarding } => self.waiting.join(boarding),
             Command::Route { pending } => self.waiting.routes.push(RouteWaiter::Route(pending.arm())),
             Command::Mint { request, pending } => self.waiting.routes.push(RouteWaiter::Mint(request, pending.arm())),
             Command::NextEvent { wait, pending } => {
@@ -225,6 +232,7 @@ impl Worker {
             Ok(stopped) => {
                 self.shared.set_state(State::Idle);
                 self.answer_the_stopped(&stopped);
+                self.waiting.land(None);
             }
             Err(error) => {
                 tracing::warn!(code = error.code.as_str(), reason = %error.message, "the session ended");
@@ -337,8 +345,7 @@ async fn release(session: Session) -> Result<()> {
 }
 
 async fn read(shared: &Shared, prefixes: &[&str]) -> Result<Rows> {
-    let wallet = shared.keys()?.wallet_id(shared.config.network);
-    let mut store = store::open(&shared.config.store, wallet);
+    let mut store = store::open(&shared.config.store, shared.wallet_id()?);
     let bound = shared.config.timeouts.store;
     timeout(bound, store.read(prefixes)).await.unwrap_or_else(|_| {
         Err(Error::new(Code::StoreUnavailable, format!("the store did not answer within {} ms", bound.as_millis())))

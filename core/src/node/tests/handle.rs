@@ -12,9 +12,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 /// For an answer that must come; no test waits for it to pass.
-const LONG: Duration = Duration::from_secs(20);
+pub(super) const LONG: Duration = Duration::from_secs(20);
 
-fn raw() -> RawConfig {
+pub(super) fn raw() -> RawConfig {
     RawConfig {
         network: "regtest".to_owned(),
         // Memory wallets are the process's: each test has its own.
@@ -35,16 +35,16 @@ fn dead_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn node(raw: RawConfig) -> Node {
+pub(super) fn node(raw: RawConfig) -> Node {
     Node::new(Config::parse(raw).unwrap())
 }
 
-fn wallet(raw: &RawConfig) -> MemoryWallet {
+pub(super) fn wallet(raw: &RawConfig) -> MemoryWallet {
     let config = Config::parse(raw.clone()).unwrap();
     MemoryWallet::of(Keys::derive(&config.mnemonic, config.network).unwrap().wallet_id(config.network))
 }
 
-fn claim(wallet: &MemoryWallet) -> Result<(impl Store, Position)> {
+pub(super) fn claim(wallet: &MemoryWallet) -> Result<(impl Store, Position)> {
     let mut store = wallet.store();
     let claimant = Claimant { pid: 7, host: Some("elsewhere".to_owned()), ttl: Duration::from_secs(8) };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -53,17 +53,20 @@ fn claim(wallet: &MemoryWallet) -> Result<(impl Store, Position)> {
 }
 
 /// Calls, and waits for the answer.
-fn ask<T: Send + 'static>(call: impl FnOnce(Call, Reply<T>)) -> Result<T> {
+pub(super) fn ask<T: Send + 'static>(call: impl FnOnce(Call, Reply<T>)) -> Result<T> {
     receiver(call, Call::default()).recv_timeout(LONG).expect("an answer")
 }
 
-fn receiver<T: Send + 'static>(call: impl FnOnce(Call, Reply<T>), bounds: Call) -> mpsc::Receiver<Result<T>> {
+pub(super) fn receiver<T: Send + 'static>(
+    call: impl FnOnce(Call, Reply<T>),
+    bounds: Call,
+) -> mpsc::Receiver<Result<T>> {
     let (sender, receiver) = mpsc::channel();
     call(bounds, Reply::new(move |result| drop(sender.send(result))));
     receiver
 }
 
-fn code<T>(result: Result<T>) -> Option<Code> {
+pub(super) fn code<T>(result: Result<T>) -> Option<Code> {
     result.err().map(|error: Error| error.code)
 }
 
@@ -71,7 +74,7 @@ fn request() -> MintRequest {
     MintRequest { amount_msat: Some(1_000), description: String::new(), expiry_secs: 60 }
 }
 
-fn limits() -> ReceiveLimits {
+pub(super) fn limits() -> ReceiveLimits {
     ReceiveLimits { min: LONG, quiet: LONG, deadline: LONG }
 }
 
@@ -158,7 +161,7 @@ fn a_held_wallet_is_wallet_locked_with_its_holder_and_can_be_had_afterwards() {
     for result in [
         ask(|call, reply| node.start(call, reply)),
         ask(|call, reply| node.start_receiving(call, reply)),
-        ask(|call, reply| node.receive_begin(limits(), call, reply)),
+        ask(|call, reply| node.receive_begin(limits(), call, reply)).map(drop),
         ask(|call, reply| node.ack_event("x".to_owned(), call, reply)),
     ] {
         let error = result.unwrap_err();
@@ -187,7 +190,7 @@ fn a_start_without_esplora_is_chain_unavailable_and_holds_nothing_afterwards() {
 }
 
 /// Accepts and says nothing.
-fn silent_server() -> std::net::TcpListener {
+pub(super) fn silent_server() -> std::net::TcpListener {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
