@@ -54,6 +54,11 @@ export declare class MdkNode {
   /** What the last `destroy()` did; `null` before it. */
   get lastDestroy(): DestroyReport | null
   /**
+   * What the node's latest session cost: when it reached what, and what passed between it and store, chain and LSP; `null`
+   * before the first. A session lasts from a call that needs the lease to the end of `stop()`.
+   */
+  stats(): NodeStats | null
+  /**
    * Mints an invoice over `amountMsat` millisatoshi that expires after `expirySecs` seconds. With a known JIT route: pure
    * computation. Without: a short leased session with the LSP learns the route first.
    *
@@ -85,6 +90,11 @@ export declare class MdkNode {
    * @internal
    */
   receiveNext(cancel?: CancelToken | undefined | null): object
+  /**
+   * `receivePayment`'s caller failed to act on the event: any handle of the wallet may have it again.
+   * @internal
+   */
+  giveBack(eventId: unknown): void
   /** Run the node again before that: a claimed payment's preimage is not with the LSP yet. `null` when nothing waits. */
   get wakeBy(): WakeBy | null
   /** What the wallet owns, from the last commit; needs no lease. */
@@ -176,6 +186,46 @@ export interface NodeChannel {
   confirmations?: number
   /** Payments under way. */
   pendingHtlcs: number
+}
+
+/** Milliseconds since the session began; absent: not reached. */
+export interface NodePhases {
+  /** The lease is claimed; rows and chain tip are read. */
+  claimedMs?: number
+  /** The wallet is loaded and follows the chain to its tip. */
+  syncedMs?: number
+  /** The LSP is connected. */
+  connectedMs?: number
+  /** The first payment is committed. */
+  receivedMs?: number
+  /** The session is over: nothing is held. */
+  endedMs?: number
+}
+
+/** What a session cost. Nothing is decided by these figures; they are for benchmarks, dashboards and questions. */
+export interface NodeStats {
+  /** The lease's fencing token: +1 with each claim of the wallet. 0 before the claim. */
+  epoch: number
+  /** When what was reached. */
+  phases: NodePhases
+  /** Transactions committed to the store. */
+  commits: number
+  /** Bytes of row values in them. */
+  commitBytes: number
+  /** HTTP requests to Esplora. */
+  chainRequests: number
+  /** Bytes of Esplora's answers. */
+  chainBytes: number
+  /** TCP connections to the LSP. */
+  lspConnections: number
+  /** Connections that the LSP ended before it answered, as it does while it believes in an earlier one of this wallet. */
+  lspRefusals: number
+  /** How often the LSP spoke after the node had. */
+  lspRoundTrips: number
+  /** Bytes to the LSP. */
+  lspBytesSent: number
+  /** Bytes from the LSP. */
+  lspBytesReceived: number
 }
 
 /** What happened to a payment. Given at least once, never lost; a repeat has the same `id`. */

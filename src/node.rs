@@ -17,7 +17,7 @@ use crate::cancel::CancelToken;
 use crate::entry::entry;
 use crate::env::{self, Handle};
 use crate::promise::{mapped, promise};
-use crate::shapes::{Balance, DestroyReport, JitRoute, NodeChannel, PaymentEvent, PaymentMetadata, WakeBy};
+use crate::shapes::{Balance, DestroyReport, JitRoute, NodeChannel, NodeStats, PaymentEvent, PaymentMetadata, WakeBy};
 use crate::{args, errors, options, panics};
 
 /// The CLTV delta of an invoice whose scid the caller supplies, when no route is known that tells the LSP's: LDK's own
@@ -128,6 +128,13 @@ impl MdkNode {
     #[napi(getter)]
     pub fn last_destroy(&self, env: &Env) -> napi::Result<Option<DestroyReport>> {
         entry(env, || Ok(self.node().last_destroy().map(DestroyReport::from)))
+    }
+
+    /// What the node's latest session cost: when it reached what, and what passed between it and store, chain and LSP; `null`
+    /// before the first. A session lasts from a call that needs the lease to the end of `stop()`.
+    #[napi]
+    pub fn stats(&self, env: &Env) -> napi::Result<Option<NodeStats>> {
+        entry(env, || Ok(self.node().stats().map(NodeStats::from)))
     }
 
     /// Mints an invoice over `amountMsat` millisatoshi that expires after `expirySecs` seconds. With a known JIT route: pure
@@ -286,6 +293,16 @@ impl MdkNode {
         entry(env, || {
             let call = args::abortable(cancel)?;
             mapped(env, &self.handle, event, |reply| self.node().receive_next(call, reply))
+        })
+    }
+
+    /// `receivePayment`'s caller failed to act on the event: any handle of the wallet may have it again.
+    /// @internal
+    #[napi]
+    pub fn give_back(&self, env: &Env, event_id: Unknown) -> napi::Result<()> {
+        entry(env, || {
+            self.node().give_back(&args::text("eventId", &event_id)?);
+            Ok(())
         })
     }
 

@@ -7,6 +7,7 @@ use mayfly_core::events::{self, EventType};
 use mayfly_core::invoice::Invoice;
 use mayfly_core::lsp::{self, scid};
 use mayfly_core::node;
+use mayfly_core::stats::Figures;
 use napi_derive::napi;
 
 /// A minted invoice.
@@ -194,5 +195,67 @@ pub struct DestroyReport {
 impl From<node::DestroyReport> for DestroyReport {
     fn from(report: node::DestroyReport) -> Self {
         DestroyReport { duration_ms: report.duration_us as f64 / 1_000.0, unfinished: report.unfinished }
+    }
+}
+
+/// What a session cost. Nothing is decided by these figures; they are for benchmarks, dashboards and questions.
+#[napi(object, object_from_js = false)]
+pub struct NodeStats {
+    /// The lease's fencing token: +1 with each claim of the wallet. 0 before the claim.
+    pub epoch: f64,
+    /// When what was reached.
+    pub phases: NodePhases,
+    /// Transactions committed to the store.
+    pub commits: f64,
+    /// Bytes of row values in them.
+    pub commit_bytes: f64,
+    /// HTTP requests to Esplora.
+    pub chain_requests: f64,
+    /// Bytes of Esplora's answers.
+    pub chain_bytes: f64,
+    /// TCP connections to the LSP.
+    pub lsp_connections: f64,
+    /// Connections that the LSP ended before it answered, as it does while it believes in an earlier one of this wallet.
+    pub lsp_refusals: f64,
+    /// How often the LSP spoke after the node had.
+    pub lsp_round_trips: f64,
+    /// Bytes to the LSP.
+    pub lsp_bytes_sent: f64,
+    /// Bytes from the LSP.
+    pub lsp_bytes_received: f64,
+}
+
+/// Milliseconds since the session began; absent: not reached.
+#[napi(object, object_from_js = false)]
+pub struct NodePhases {
+    /// The lease is claimed; rows and chain tip are read.
+    pub claimed_ms: Option<f64>,
+    /// The wallet is loaded and follows the chain to its tip.
+    pub synced_ms: Option<f64>,
+    /// The LSP is connected.
+    pub connected_ms: Option<f64>,
+    /// The first payment is committed.
+    pub received_ms: Option<f64>,
+    /// The session is over: nothing is held.
+    pub ended_ms: Option<f64>,
+}
+
+impl From<Figures> for NodeStats {
+    fn from(figures: Figures) -> Self {
+        let [claimed_ms, synced_ms, connected_ms, received_ms, ended_ms] =
+            figures.phases_us.map(|us| us.map(|us| us as f64 / 1_000.0));
+        NodeStats {
+            epoch: figures.epoch as f64,
+            phases: NodePhases { claimed_ms, synced_ms, connected_ms, received_ms, ended_ms },
+            commits: figures.commits as f64,
+            commit_bytes: figures.commit_bytes as f64,
+            chain_requests: figures.chain_requests as f64,
+            chain_bytes: figures.chain_bytes as f64,
+            lsp_connections: figures.lsp_connections as f64,
+            lsp_refusals: figures.lsp_refusals as f64,
+            lsp_round_trips: figures.lsp_round_trips as f64,
+            lsp_bytes_sent: figures.lsp_sent as f64,
+            lsp_bytes_received: figures.lsp_received as f64,
+        }
     }
 }

@@ -37,6 +37,11 @@ class MdkNode {
     return typed(() => node.wakeBy)
   }
 
+  stats() {
+    const node = MdkNode.#of(this)
+    return typed(() => node.stats())
+  }
+
   getNodeId() {
     const node = MdkNode.#of(this)
     this.#nodeId = typed(() => node.getNodeId())

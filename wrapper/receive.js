@@ -41,7 +41,12 @@ async function payments(node, onPayment, native, token) {
   for (;;) {
     const payment = await native(() => node.receiveNext(token))
     if (payment === null) return received
-    await onPayment(payment)
+    try {
+      await onPayment(payment)
+    } catch (error) {
+      node.giveBack(payment.id)
+      throw error
+    }
     // Not abortable: it is fulfilled, and must not come again because the caller loses patience now.
     await native(() => node.ackEvent(payment.id))
     received.push(payment)

@@ -23,6 +23,7 @@ pub mod lsp;
 pub mod net;
 pub mod node;
 pub mod reply;
+pub mod stats;
 pub mod store;
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, reason = "tests")]

@@ -7,6 +7,7 @@
 use super::http::{Answer, Http};
 use crate::error::{Error, Result};
 use crate::net::dns::Resolver;
+use crate::stats::Stats;
 use crate::timeouts::Timeouts;
 use bitcoin::block::Header;
 use bitcoin::consensus::{deserialize, encode::serialize_hex};
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Text, hex and small JSON.
 const SMALL: usize = 64 * 1024;
@@ -103,6 +105,11 @@ struct ConfirmedJson {
 }
 
 impl Esplora {
+    /// Counts its requests there.
+    pub fn counting(self, stats: Arc<Stats>) -> Self {
+        Esplora { http: self.http.counting(stats), ..self }
+    }
+
     /// A client of the server at `url`. Opens nothing.
     ///
     /// # Errors

@@ -11,6 +11,7 @@
 use crate::error::{Code, Error, Result};
 use crate::net::dns::Resolver;
 use crate::net::{tcp, NetError};
+use crate::stats::Stats;
 use crate::timeouts::Timeouts;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -49,6 +50,7 @@ pub struct Http {
     base: Arc<str>,
     authorization: Option<HeaderValue>,
     timeout: Duration,
+    stats: Arc<Stats>,
 }
 
 /// An answer worth reading: success, or a 400 or 404, which mean something in Esplora's API.
@@ -103,7 +105,13 @@ impl Http {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(MAX_CONNECTIONS)
             .build(HttpsConnector::from((Connector { resolver }, tls)));
-        Ok(Http { client, origin: origin.into(), base: base.into(), authorization, timeout: timeouts.chain })
+        let (origin, base, timeout, stats) = (origin.into(), base.into(), timeouts.chain, Arc::default());
+        Ok(Http { client, origin, base, authorization, timeout, stats })
+    }
+
+    /// Counts its requests there.
+    pub fn counting(self, stats: Arc<Stats>) -> Self {
+        Http { stats, ..self }
     }
 
     /// `GET path`, with an answer of at most `limit` bytes. Tried once more if the server dropped the connection unasked.
@@ -130,6 +138,7 @@ impl Http {
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Bytes, limit: usize) -> Result<Answer> {
+        self.stats.asked_chain();
         let mut sent = self.client.request(self.request(&method, path, body.clone())?).await;
         // A server may close an idle connection while our request is on its way. hyper repeats what it had not yet written;
         // what was written may be repeated only if repeating is harmless.
@@ -145,6 +154,7 @@ impl Http {
             if data.len() > limit.saturating_sub(body.len()) {
                 return Err(self.unavailable(path, format!("answered more than {limit} bytes")));
             }
+            self.stats.heard_chain(data.len());
             body.extend_from_slice(data);
         }
         self.judged(path, head.status, &head.headers, body.into())

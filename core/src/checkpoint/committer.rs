@@ -5,27 +5,20 @@
 
 use crate::entropy;
 use crate::error::{Code, Error, Result};
+use crate::stats::{Figures, Stats};
 use crate::store::{Batch, Nonce, Outcome, Position, Snapshot, Standing, Store};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// The pause between two sends of the same bytes.
 const RESEND_PAUSE: Duration = Duration::from_millis(50);
 
-/// What commits cost so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CommitStats {
-    /// Commits that were answered `Committed`.
-    pub commits: u64,
-    /// Bytes of row values written by them.
-    pub bytes: u64,
-}
-
 /// A lease and the right to write under it. Once it says `FENCED` it is over: memory must not be used again.
 pub struct Committer {
     store: Box<dyn Store>,
     position: Position,
-    stats: CommitStats,
+    stats: Arc<Stats>,
     /// Why nothing may be written any more.
     over: Option<Error>,
     /// How long an unknown outcome is resolved before giving up.
@@ -35,7 +28,12 @@ pub struct Committer {
 impl Committer {
     /// Commits from the position of a fresh claim.
     pub fn new(store: Box<dyn Store>, snapshot: &Snapshot, patience: Duration) -> Self {
-        Committer { store, position: snapshot.position, stats: CommitStats::default(), over: None, patience }
+        Committer { store, position: snapshot.position, stats: Arc::default(), over: None, patience }
+    }
+
+    /// Counts its commits there.
+    pub fn counting(self, stats: Arc<Stats>) -> Self {
+        Committer { stats, ..self }
     }
 
     /// Writes the batch. `FENCED`: a newer holder exists. `STORE_UNAVAILABLE`: the outcome stayed unknown; the node is over,
@@ -59,8 +57,7 @@ impl Committer {
             let last = match tokio::time::timeout_at(deadline, self.store.commit(self.position, nonce, batch)).await {
                 Ok(Outcome::Committed(seq)) => {
                     self.position.seq = seq;
-                    self.stats.commits += 1;
-                    self.stats.bytes += batch.bytes() as u64;
+                    self.stats.committed(batch.bytes());
                     return Ok(());
                 }
                 Ok(Outcome::Fenced) => return Err(Error::fenced()),
@@ -102,7 +99,7 @@ impl Committer {
     }
 
     /// What commits cost so far.
-    pub fn stats(&self) -> CommitStats {
-        self.stats
+    pub fn stats(&self) -> Figures {
+        self.stats.figures()
     }
 }

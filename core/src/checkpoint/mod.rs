@@ -27,7 +27,7 @@ pub mod rows;
 pub(crate) mod tests;
 
 pub use broadcast::BroadcastGate;
-pub use committer::{CommitStats, Committer};
+pub use committer::Committer;
 pub use engine::{Cut, Engine, EngineParams, Loaded};
 pub use fault::Fault;
 pub use messages::MessageGate;

@@ -34,6 +34,16 @@ impl Holder {
         lock().get_or_insert_default().insert((wallet, event.to_owned()), self.0);
     }
 
+    /// This handle will not act on the event after all.
+    pub fn give_back_one(&self, wallet: WalletId, event: &str) {
+        let mut out = lock();
+        let out = out.get_or_insert_default();
+        let key = (wallet, event.to_owned());
+        if out.get(&key) == Some(&self.0) {
+            out.remove(&key);
+        }
+    }
+
     /// This handle ends.
     pub fn give_back(&self) {
         lock().get_or_insert_default().retain(|_, holder| *holder != self.0);

@@ -3,6 +3,7 @@
 //! Own code instead of lightning-net-tokio, because leaving needs what that does not have: half-close, read to EOF, and no
 //! task that outlives the node. Writes go straight to the socket; LDK keeps what did not fit and is told when there is room.
 
+use crate::stats::Stats;
 use lightning::ln::peer_handler::{PeerHandleError, SocketDescriptor};
 use std::hash::{Hash, Hasher};
 use std::io::ErrorKind;
@@ -27,6 +28,7 @@ pub struct PeerSocket {
 
 struct Inner {
     stream: TcpStream,
+    stats: Arc<Stats>,
     /// LDK has bytes that did not fit.
     wants_write: AtomicBool,
     /// LDK asks us not to read.
@@ -53,11 +55,18 @@ pub trait Peers {
 impl PeerSocket {
     /// A connected stream (TCP_NODELAY is set here: without it each payment takes 43 ms more).
     pub fn new(stream: TcpStream) -> std::io::Result<Self> {
+        PeerSocket::counting(stream, Arc::default())
+    }
+
+    /// The same, and its traffic is counted there.
+    pub fn counting(stream: TcpStream, stats: Arc<Stats>) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
+        stats.dialled_lsp();
         Ok(PeerSocket {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             inner: Arc::new(Inner {
                 stream,
+                stats,
                 wants_write: AtomicBool::new(false),
                 read_paused: AtomicBool::new(false),
                 closed: AtomicBool::new(false),
@@ -70,7 +79,10 @@ impl PeerSocket {
     /// Writes Noise's first act, which LDK hands out instead of sending. 50 bytes fit into any fresh socket.
     pub fn send_first(&self, act_one: &[u8]) -> std::io::Result<()> {
         match self.inner.stream.try_write(act_one) {
-            Ok(sent) if sent == act_one.len() => Ok(()),
+            Ok(sent) if sent == act_one.len() => {
+                self.inner.stats.told_lsp(sent);
+                Ok(())
+            }
             Ok(_) => Err(ErrorKind::WriteZero.into()),
             Err(error) => Err(error),
         }
@@ -114,6 +126,7 @@ impl PeerSocket {
                 match self.inner.stream.try_read(&mut buffer) {
                     Ok(0) => break,
                     Ok(n) => {
+                        self.inner.stats.heard_lsp(n);
                         let data = buffer.get(..n).unwrap_or_default();
                         if peers.read(&mut self, data).is_err() {
                             break;
@@ -149,6 +162,7 @@ impl SocketDescriptor for PeerSocket {
                 return 0;
             }
         };
+        self.inner.stats.told_lsp(sent);
         if sent < data.len() {
             self.inner.wants_write.store(true, Ordering::Relaxed);
             self.inner.changed.notify_one();

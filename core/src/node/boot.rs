@@ -23,6 +23,7 @@ use crate::ldk::PeerHandlers;
 use crate::log::LdkLog;
 use crate::lsp::transport::LspTransport;
 use crate::net::dns::Resolver;
+use crate::stats::{Phase, Stats};
 use crate::store::claim::claim_within;
 use crate::store::{self, Batch, Claimant, Snapshot, Store, WalletId};
 use lightning::chain::{BestBlock, Confirm};
@@ -43,6 +44,7 @@ struct Prepared {
     lsp: Arc<LspTransport>,
     dialer: Arc<Dialer>,
     esplora: Arc<Esplora>,
+    stats: Arc<Stats>,
 }
 
 /// The lease is ours, the rows are here.
@@ -55,8 +57,8 @@ struct Gathered {
 }
 
 /// Claims, loads, syncs and connects. Dropping the future at any point leaves nothing behind.
-pub(super) async fn boot(shared: Arc<Shared>) -> Result<Session> {
-    let gathered = prepare(shared)?.gather().await?;
+pub(super) async fn boot(shared: Arc<Shared>, stats: Arc<Stats>) -> Result<Session> {
+    let gathered = prepare(shared, stats)?.gather().await?;
     let (mut session, dialled) = gathered.restore().await?;
     let link = session.dialer.connect(&session.peers, &session.lsp, dialled).await?;
     session.link = Some(link);
@@ -69,7 +71,7 @@ pub(super) fn claimant(config: &Config) -> Claimant {
     Claimant { pid: std::process::id(), host, ttl: config.lease.ttl }
 }
 
-fn prepare(shared: Arc<Shared>) -> Result<Prepared> {
+fn prepare(shared: Arc<Shared>, stats: Arc<Stats>) -> Result<Prepared> {
     let config = Arc::clone(&shared.config);
     let wallet = shared.wallet_id()?;
     let keys = shared.keys()?.manager();
@@ -94,7 +96,7 @@ fn prepare(shared: Arc<Shared>) -> Result<Prepared> {
     let peers = Peers::new(handlers, now, &entropy::random(), Arc::new(LdkLog::new("node")), keys);
     let resolver = Resolver::new();
     let esplora = Esplora::new(&config.esplora_url, config.network, &config.timeouts, resolver.clone())?;
-    let dialer = Dialer::new(config.lsp.clone(), resolver, config.timeouts);
+    let dialer = Dialer::new(config.lsp.clone(), resolver, config.timeouts).counting(Arc::clone(&stats));
     Ok(Prepared {
         shared,
         config,
@@ -104,7 +106,8 @@ fn prepare(shared: Arc<Shared>) -> Result<Prepared> {
         peers: Arc::new(peers),
         lsp,
         dialer: Arc::new(dialer),
-        esplora: Arc::new(esplora),
+        esplora: Arc::new(esplora.counting(Arc::clone(&stats))),
+        stats,
     })
 }
 
@@ -125,7 +128,9 @@ impl Prepared {
             height = tip.height,
             "claimed"
         );
-        let committer = Committer::new(store, &snapshot, config.timeouts.commit);
+        self.stats.claimed(snapshot.position.epoch.0);
+        self.stats.reached(Phase::Claimed);
+        let committer = Committer::new(store, &snapshot, config.timeouts.commit).counting(Arc::clone(&self.stats));
         Ok(Gathered { prepared: self, snapshot, committer, tip, dialled })
     }
 }
@@ -134,7 +139,7 @@ impl Gathered {
     /// Reads the state and brings it to the chain's tip. What LDK does not persist is applied again.
     async fn restore(self) -> Result<(Session, Option<Dialled>)> {
         let Gathered { prepared, snapshot, committer, tip, dialled } = self;
-        let Prepared { shared, config, engine, fees, peers, lsp, dialer, esplora, .. } = prepared;
+        let Prepared { shared, config, engine, fees, peers, lsp, dialer, esplora, stats, .. } = prepared;
         let row = NodeRow::load(&snapshot.rows)?;
         let outbox = Outbox::load(&snapshot.rows, row.next_event)?;
         if let Some(saved) = &row.fees {
@@ -149,9 +154,11 @@ impl Gathered {
         lsp.attach(&loaded)?;
         accept_skims(&loaded);
         shared.learnt(row.route_of(&config.lsp.node_id));
+        stats.reached(Phase::Synced);
         let session = Session {
             config,
             shared,
+            stats,
             loaded,
             committer,
             peers,

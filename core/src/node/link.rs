@@ -14,6 +14,7 @@ use crate::lsp::transport::LspTransport;
 use crate::net::dns::Resolver;
 use crate::net::peer_socket::PeerSocket;
 use crate::net::tcp;
+use crate::stats::{Phase, Stats};
 use crate::timeouts::Timeouts;
 use lightning::ln::peer_handler::SocketDescriptor;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub struct Dialer {
     peer: LspPeer,
     resolver: Resolver,
     timeouts: Timeouts,
+    stats: Arc<Stats>,
 }
 
 /// A TCP connection on which Noise's first act is sent. It does not say who we are; that is act three, sent by [`Link::open`].
@@ -50,7 +52,12 @@ pub struct Link {
 impl Dialer {
     /// A dialer; nothing is connected yet.
     pub fn new(peer: LspPeer, resolver: Resolver, timeouts: Timeouts) -> Self {
-        Dialer { peer, resolver, timeouts }
+        Dialer { peer, resolver, timeouts, stats: Arc::default() }
+    }
+
+    /// Counts its connections and their traffic there.
+    pub fn counting(self, stats: Arc<Stats>) -> Self {
+        Dialer { stats, ..self }
     }
 
     /// TCP, and Noise's first act.
@@ -62,7 +69,8 @@ impl Dialer {
                 self.unavailable(format!("no TCP connection within {} ms", self.timeouts.connect.as_millis()))
             })?
             .map_err(|error| error.into_error(Code::LspUnavailable))?;
-        let socket = PeerSocket::new(stream).map_err(|error| self.unavailable(error.to_string()))?;
+        let socket = PeerSocket::counting(stream, Arc::clone(&self.stats))
+            .map_err(|error| self.unavailable(error.to_string()))?;
         let act_one = peers
             .new_outbound_connection(self.peer.node_id, socket.clone(), None)
             .map_err(|_| self.unavailable("LDK refused a new connection".to_owned()))?;
@@ -83,6 +91,7 @@ impl Dialer {
             let problem = match attempt {
                 Ok(dialled) => match dialled.open(peers, lsp, deadline).await {
                     Some(link) => {
+                        self.stats.reached(Phase::Connected);
                         if refusals > 0 {
                             tracing::info!(refusals, "connected to the LSP after refused attempts");
                         }
@@ -90,6 +99,7 @@ impl Dialer {
                     }
                     None => {
                         refusals += 1;
+                        self.stats.refused_by_lsp();
                         self.unavailable(
                             "the handshake does not finish: it may still believe in an earlier connection of this wallet".to_owned(),
                         )

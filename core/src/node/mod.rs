@@ -31,6 +31,7 @@ use crate::events::PaymentEvent;
 use crate::invoice::{Invoice, MintRequest};
 use crate::lsp::JitRoute;
 use crate::reply::Reply;
+use crate::stats::Figures;
 use bitcoin::secp256k1::PublicKey;
 use command::{Command, Pending};
 use flight::Boarding;
@@ -126,6 +127,11 @@ impl Node {
         self.send(|pending| Command::ReceiveNext { pending }, call, reply);
     }
 
+    /// The caller failed to act on an event that it was handed: any handle may have it again.
+    pub fn give_back(&self, event: &str) {
+        self.shared().give_back(event);
+    }
+
     /// When the wallet must run again, as far as this object knows.
     pub fn wake_by(&self) -> Option<WakeBy> {
         self.shared().wake_by()
@@ -139,6 +145,11 @@ impl Node {
     /// The channels as of the last commit, or of now while running.
     pub fn list_channels(&self, call: Call, reply: Reply<Vec<ChannelSummary>>) {
         self.send(|pending| Command::Channels { pending }, call, reply);
+    }
+
+    /// What the latest session cost so far; `None` before the first.
+    pub fn stats(&self) -> Option<Figures> {
+        self.shared().figures()
     }
 
     /// Ends everything, from any state, and joins the thread; bounded by `destroyTimeoutMs`. Idempotent.

@@ -8,11 +8,12 @@ use super::view::Summary;
 use super::Shared;
 use crate::chain::esplora::{Broadcast, Esplora};
 use crate::chain::fees::Fees;
-use crate::checkpoint::{Committer, Loaded};
+use crate::checkpoint::{rows, Committer, Loaded};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::events::Outbox;
 use crate::lsp::transport::LspTransport;
+use crate::stats::{Phase, Stats};
 use crate::store::Batch;
 use bitcoin::Transaction;
 use std::collections::HashSet;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 pub(super) struct Session {
     pub config: Arc<Config>,
     pub shared: Arc<Shared>,
+    pub stats: Arc<Stats>,
     pub loaded: Loaded,
     pub committer: Committer,
     pub peers: Arc<Peers>,
@@ -93,6 +95,9 @@ impl Session {
         })??;
         self.check_fault()?;
         self.committer.commit(&cut.batch).await?;
+        if cut.batch.puts().keys().any(|key| key.starts_with(rows::LEDGER_PREFIX)) {
+            self.stats.reached(Phase::Received);
+        }
         self.outbox.committed();
         self.receive_progress.saw_activity();
         let transactions = self.loaded.open_gate(cut);

@@ -8,6 +8,7 @@ use crate::events::out::Holder;
 use crate::invoice::{self, Invoice, MintRequest};
 use crate::keys::Keys;
 use crate::lsp::JitRoute;
+use crate::stats::{Figures, Stats};
 use crate::store::WalletId;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -63,6 +64,8 @@ struct Life {
     /// Why the session of a `receivePayment` ended, until that call asks.
     receive_error: Option<Error>,
     unfinished: Vec<String>,
+    /// Of the latest session.
+    stats: Option<Arc<Stats>>,
     last_destroy: Option<DestroyReport>,
 }
 
@@ -77,6 +80,7 @@ impl Shared {
             thread_ended: true,
             receive_error: None,
             unfinished: Vec::new(),
+            stats: None,
             last_destroy: None,
         };
         Shared {
@@ -123,6 +127,13 @@ impl Shared {
     pub fn handed_out(&self, event: &str) {
         if let Ok(wallet) = self.wallet_id() {
             self.events.took(wallet, event);
+        }
+    }
+
+    /// That event is not acted on by this handle after all.
+    pub fn give_back(&self, event: &str) {
+        if let Ok(wallet) = self.wallet_id() {
+            self.events.give_back_one(wallet, event);
         }
     }
 
@@ -182,6 +193,17 @@ impl Shared {
 
     pub fn set_wanted(&self, wanted: bool) {
         self.life().wanted = wanted;
+    }
+
+    /// A session begins: it counts here.
+    pub fn session_begins(&self) -> Arc<Stats> {
+        let mut life = self.life();
+        life.state = if life.over.is_none() { State::Starting } else { life.state };
+        Arc::clone(life.stats.insert(Arc::default()))
+    }
+
+    pub fn figures(&self) -> Option<Figures> {
+        self.life().stats.as_ref().map(|stats| stats.figures())
     }
 
     pub fn unfinished(&self, what: String) {

@@ -13,6 +13,7 @@ use super::{Shared, State};
 use crate::checkpoint::rows;
 use crate::error::{Code, Error, Result};
 use crate::events::{Outbox, PaymentEvent};
+use crate::stats::{Phase, Stats};
 use crate::store::{self, Batch, Rows};
 use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -209,9 +210,9 @@ impl Worker {
 
     /// One session from boot to end. `transient`: it ends when nobody waits any more.
     async fn session(&mut self, transient: bool) {
-        self.shared.set_state(State::Starting);
+        let stats = self.shared.session_begins();
         let mut later = VecDeque::new();
-        let booted = self.boot(&mut later).await;
+        let booted = self.boot(&mut later, Arc::clone(&stats)).await;
         let result = match booted {
             Ok(Some(session)) => {
                 self.shared.set_state(State::Running);
@@ -227,6 +228,7 @@ impl Worker {
         for command in later.drain(..).rev() {
             self.shared.mailbox.put_back(command);
         }
+        stats.reached(Phase::Ended);
         // The state first, and nothing held any more: whoever is answered looks, or calls again.
         match result {
             Ok(stopped) => {
@@ -243,9 +245,9 @@ impl Worker {
     }
 
     /// Boots while callers may still give up, ask to stop, or ask for more. `None`: nobody wants it any more.
-    async fn boot(&mut self, later: &mut VecDeque<Command>) -> Result<Option<Session>> {
+    async fn boot(&mut self, later: &mut VecDeque<Command>, stats: Arc<Stats>) -> Result<Option<Session>> {
         let shared = Arc::clone(&self.shared);
-        let mut booting = pin!(boot(Arc::clone(&shared)));
+        let mut booting = pin!(boot(Arc::clone(&shared), stats));
         loop {
             tokio::select! {
                 session = &mut booting => return session.map(Some),

@@ -86,7 +86,7 @@ async fn an_unknown_outcome_is_resolved_by_sending_the_same_bytes_under_the_same
         }
         assert_eq!(lab.wallet.position().seq, Seq(1), "written once");
         assert_eq!(lab.committer.position(), lab.wallet.position());
-        assert_eq!((lab.committer.stats().commits, lab.committer.stats().bytes), (1, 3));
+        assert_eq!((lab.committer.stats().commits, lab.committer.stats().commit_bytes), (1, 3));
         lab.committer.commit(&batch("two")).await.unwrap();
         let sent = lab.sent.lock().unwrap();
         assert_ne!(sent[1].1, sent[2].1, "each commit has a nonce of its own");

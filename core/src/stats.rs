@@ -1,0 +1,169 @@
+//! What one session cost: when it reached what, and what passed between it and the store, the chain and the LSP.
+//!
+//! Counted where it happens, read from any thread. Nothing is decided by these figures.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use tokio::time::Instant;
+
+/// A step of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The lease is ours, rows and chain tip are here.
+    Claimed,
+    /// Loaded and brought to the chain's tip.
+    Synced,
+    /// `init` is exchanged with the LSP.
+    Connected,
+    /// The first payment is committed and told.
+    Received,
+    /// Nothing is held any more.
+    Ended,
+}
+
+const PHASES: usize = 5;
+
+/// The counters of one session.
+#[derive(Debug)]
+pub struct Stats {
+    began: Instant,
+    /// Microseconds since `began`, plus one; 0: not reached.
+    phases: [AtomicU64; PHASES],
+    epoch: AtomicU64,
+    commits: AtomicU64,
+    commit_bytes: AtomicU64,
+    chain_requests: AtomicU64,
+    chain_bytes: AtomicU64,
+    lsp_connections: AtomicU64,
+    lsp_refusals: AtomicU64,
+    lsp_round_trips: AtomicU64,
+    lsp_sent: AtomicU64,
+    lsp_received: AtomicU64,
+    /// We spoke last.
+    lsp_answers: AtomicBool,
+}
+
+/// The figures at one instant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// The lease's fencing token; 0 before the claim.
+    pub epoch: u64,
+    /// Microseconds from the session's beginning to each phase, in the order of [`Phase`]; `None`: not reached.
+    pub phases_us: [Option<u64>; PHASES],
+    /// Transactions committed.
+    pub commits: u64,
+    /// Bytes of row values in them.
+    pub commit_bytes: u64,
+    /// HTTP requests to Esplora.
+    pub chain_requests: u64,
+    /// Bytes of Esplora's answers.
+    pub chain_bytes: u64,
+    /// TCP connections to the LSP.
+    pub lsp_connections: u64,
+    /// Connections that the LSP ended before `init`, as it does while it believes in an earlier one of this wallet.
+    pub lsp_refusals: u64,
+    /// How often the LSP spoke after we had.
+    pub lsp_round_trips: u64,
+    /// Bytes to the LSP.
+    pub lsp_sent: u64,
+    /// Bytes from the LSP.
+    pub lsp_received: u64,
+}
+
+impl Stats {
+    /// A session that begins now.
+    pub fn new() -> Self {
+        Stats {
+            began: Instant::now(),
+            phases: Default::default(),
+            epoch: AtomicU64::new(0),
+            commits: AtomicU64::new(0),
+            commit_bytes: AtomicU64::new(0),
+            chain_requests: AtomicU64::new(0),
+            chain_bytes: AtomicU64::new(0),
+            lsp_connections: AtomicU64::new(0),
+            lsp_refusals: AtomicU64::new(0),
+            lsp_round_trips: AtomicU64::new(0),
+            lsp_sent: AtomicU64::new(0),
+            lsp_received: AtomicU64::new(0),
+            lsp_answers: AtomicBool::new(false),
+        }
+    }
+
+    /// A phase is reached; the first time counts.
+    pub fn reached(&self, phase: Phase) {
+        let us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX - 1);
+        if let Some(slot) = self.phases.get(phase as usize) {
+            let _ = slot.compare_exchange(0, us + 1, Relaxed, Relaxed);
+        }
+    }
+
+    /// The lease was claimed under that epoch.
+    pub fn claimed(&self, epoch: u64) {
+        self.epoch.store(epoch, Relaxed);
+    }
+
+    /// A commit of so many bytes is written.
+    pub fn committed(&self, bytes: usize) {
+        self.commits.fetch_add(1, Relaxed);
+        self.commit_bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// A request goes to Esplora.
+    pub fn asked_chain(&self) {
+        self.chain_requests.fetch_add(1, Relaxed);
+    }
+
+    /// So many bytes of an answer came from Esplora.
+    pub fn heard_chain(&self, bytes: usize) {
+        self.chain_bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// TCP to the LSP stands.
+    pub fn dialled_lsp(&self) {
+        self.lsp_connections.fetch_add(1, Relaxed);
+        self.lsp_answers.store(false, Relaxed);
+    }
+
+    /// The LSP ended a connection before `init`.
+    pub fn refused_by_lsp(&self) {
+        self.lsp_refusals.fetch_add(1, Relaxed);
+    }
+
+    /// So many bytes went to the LSP.
+    pub fn told_lsp(&self, bytes: usize) {
+        self.lsp_sent.fetch_add(bytes as u64, Relaxed);
+        self.lsp_answers.store(true, Relaxed);
+    }
+
+    /// So many bytes came from the LSP.
+    pub fn heard_lsp(&self, bytes: usize) {
+        self.lsp_received.fetch_add(bytes as u64, Relaxed);
+        if self.lsp_answers.swap(false, Relaxed) {
+            self.lsp_round_trips.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// The figures now.
+    pub fn figures(&self) -> Figures {
+        let reached = |slot: &AtomicU64| slot.load(Relaxed).checked_sub(1);
+        Figures {
+            epoch: self.epoch.load(Relaxed),
+            phases_us: self.phases.each_ref().map(reached),
+            commits: self.commits.load(Relaxed),
+            commit_bytes: self.commit_bytes.load(Relaxed),
+            chain_requests: self.chain_requests.load(Relaxed),
+            chain_bytes: self.chain_bytes.load(Relaxed),
+            lsp_connections: self.lsp_connections.load(Relaxed),
+            lsp_refusals: self.lsp_refusals.load(Relaxed),
+            lsp_round_trips: self.lsp_round_trips.load(Relaxed),
+            lsp_sent: self.lsp_sent.load(Relaxed),
+            lsp_received: self.lsp_received.load(Relaxed),
+        }
+    }
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Stats::new()
+    }
+}
