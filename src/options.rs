@@ -22,6 +22,7 @@ const KEYS: &[&str] = &[
     "destroyTimeoutMs",
     "maxSkimPpm",
     "maxSkimBaseMsat",
+    "recover",
     "timeouts",
 ];
 const JIT_ROUTE: &[&str] = &["scid", "cltvExpiryDelta"];
@@ -44,6 +45,7 @@ pub fn parse(env: &Env, value: &Unknown<'_>) -> Result<RawConfig> {
         destroy_timeout_ms: options.optional_number("destroyTimeoutMs")?,
         max_skim_ppm: options.optional_number("maxSkimPpm")?,
         max_skim_base_msat: options.optional_number("maxSkimBaseMsat")?,
+        recover: options.optional_text("recover")?,
         timeouts: timeouts(&options)?,
     })
 }

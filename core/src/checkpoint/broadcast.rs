@@ -3,7 +3,7 @@
 //! A lease check is no fence: a frozen process can pass it, freeze, and publish a commitment that its successor has revoked.
 //! After a commit the successor knows whatever made the transaction.
 
-use bitcoin::{Transaction, Txid};
+use bitcoin::{OutPoint, Transaction, Txid};
 use lightning::chain::chaininterface::BroadcasterInterface;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +20,14 @@ struct State {
     held: Vec<Transaction>,
     /// LDK repeats an unconfirmed funding transaction about six times per payment; once per session is enough.
     seen: HashSet<Txid>,
+    /// Outputs that nothing of ours may spend: see `recovery.rs`.
+    untouchable: HashSet<OutPoint>,
+}
+
+impl State {
+    fn may_go(&self, transaction: &Transaction) -> bool {
+        transaction.input.iter().all(|input| !self.untouchable.contains(&input.previous_output))
+    }
 }
 
 impl BroadcastGate {
@@ -31,6 +39,15 @@ impl BroadcastGate {
     /// Whether a transaction waits for a commit.
     pub fn is_empty(&self) -> bool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).held.is_empty()
+    }
+
+    /// From now on no transaction that spends this output goes out, one that waits included.
+    pub(super) fn never_spend(&self, output: OutPoint) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.untouchable.insert(output);
+        let mut held = std::mem::take(&mut state.held);
+        held.retain(|transaction| state.may_go(transaction));
+        state.held = held;
     }
 
     pub(super) fn take(&self) -> Vec<Transaction> {
@@ -47,7 +64,7 @@ impl BroadcasterInterface for BroadcastGate {
     fn broadcast_transactions(&self, transactions: &[&Transaction]) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         for transaction in transactions {
-            if state.seen.insert(transaction.compute_txid()) {
+            if state.may_go(transaction) && state.seen.insert(transaction.compute_txid()) {
                 state.held.push((*transaction).clone());
             }
         }

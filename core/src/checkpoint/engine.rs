@@ -2,7 +2,7 @@
 
 use super::persist::Change;
 use super::queues::Parcel;
-use super::{rows, BroadcastGate, Fault, MessageGate, PersistQueue};
+use super::{rows, BroadcastGate, Fault, MessageGate, PersistQueue, Recovery};
 use crate::clock;
 use crate::error::{Code, Error, Result};
 use crate::ldk::{ChainMonitor, ChannelManager, ChannelMonitor, Fees, MessageRouter, NetworkGraph, Router, Scorer};
@@ -49,6 +49,7 @@ pub struct Engine {
 pub struct Loaded {
     engine: Arc<Engine>,
     manager: Arc<ChannelManager>,
+    set_aside: Arc<[String]>,
 }
 
 /// Manager, changed monitors and held outputs at one instant. Its outputs go only through [`Loaded::open_gate`], after the
@@ -67,7 +68,8 @@ impl Engine {
         let fault = Fault::new(Arc::clone(&wake));
         let queue = Arc::new(PersistQueue::new(Arc::clone(&wake)));
         let broadcasts = Arc::new(BroadcastGate::new(Arc::clone(&wake)));
-        let messages = Arc::new(MessageGate::new(Arc::clone(&queue), fault.clone(), Arc::clone(&wake)));
+        let recovery = Recovery::new(Arc::clone(&broadcasts));
+        let messages = Arc::new(MessageGate::new(Arc::clone(&queue), recovery, fault.clone(), Arc::clone(&wake)));
         let monitors = Arc::new(ChainMonitor::new(
             None,
             Arc::clone(&broadcasts),
@@ -96,27 +98,41 @@ impl Engine {
     }
 
     /// Reads monitors, then the manager. `best` is where a wallet without a manager begins. `STATE_CORRUPT` when the rows
-    /// do not load; nothing was sent or changed.
+    /// do not load; nothing was sent or changed. With the user's word to give channels up, what does not load is set aside
+    /// ([`Loaded::set_aside`]), and a manager that does not load takes all its channels with it.
     pub fn load(self, rows: &Rows, best: BestBlock) -> Result<Loaded> {
-        let keys = &self.params.keys;
+        let may_lose = self.messages.recovery().is_allowed();
+        let mut set_aside = Vec::new();
         let mut monitors = Vec::new();
-        for (key, bytes) in rows.range(rows::MONITOR_PREFIX.to_owned()..) {
-            if !key.starts_with(rows::MONITOR_PREFIX) {
-                break;
+        let monitor_rows = rows.range(rows::MONITOR_PREFIX.to_owned()..);
+        for (key, bytes) in monitor_rows.take_while(|(key, _)| key.starts_with(rows::MONITOR_PREFIX)) {
+            match self.read_monitor(key, bytes) {
+                Ok(monitor) => monitors.push(monitor),
+                Err(error) if may_lose => {
+                    tracing::warn!(reason = %error.message, "a channel monitor is lost");
+                    set_aside.push(key.clone());
+                }
+                Err(error) => return Err(error),
             }
-            let read = <(BlockHash, ChannelMonitor)>::read(&mut bytes.as_slice(), (keys.as_ref(), keys.as_ref()));
-            let (_, monitor) = read.map_err(|error| corrupt(key, &error))?;
-            monitors.push(monitor);
         }
-        let manager = match rows.get(rows::MANAGER) {
-            Some(bytes) => self.read_manager(bytes, &monitors)?,
-            None if monitors.is_empty() => self.new_manager(best),
-            None => {
-                return Err(Error::new(
-                    Code::StateCorrupt,
-                    "the store has channel monitors and no channel manager; restore the store from where it was written as a whole",
-                ))
+        let read = match rows.get(rows::MANAGER) {
+            Some(bytes) => self.read_manager(bytes, &monitors),
+            None if monitors.is_empty() => Ok(self.new_manager(best)),
+            None => Err(Error::new(
+                Code::StateCorrupt,
+                "the store has channel monitors and no channel manager; restore the store from where it was written as a whole",
+            )),
+        };
+        let mut given_up = Vec::new();
+        let manager = match read {
+            Ok(manager) => manager,
+            Err(error) if may_lose => {
+                tracing::warn!(reason = %error.message, "the channel manager is lost: all channels are given up");
+                set_aside.extend(rows.contains_key(rows::MANAGER).then(|| rows::MANAGER.to_owned()));
+                given_up.extend(monitors.iter().map(ChannelMonitor::channel_id));
+                self.new_manager(best)
             }
+            Err(error) => return Err(error),
         };
         for monitor in monitors {
             let channel = monitor.channel_id();
@@ -126,7 +142,17 @@ impl Engine {
         }
         let manager = Arc::new(manager);
         self.messages.attach(Arc::clone(&manager), Arc::clone(&self.monitors));
-        Ok(Loaded { engine: Arc::new(self), manager })
+        for channel in given_up {
+            self.messages.recovery().remember(channel, &self.monitors);
+        }
+        Ok(Loaded { engine: Arc::new(self), manager, set_aside: set_aside.into() })
+    }
+
+    fn read_monitor(&self, key: &str, bytes: &[u8]) -> Result<ChannelMonitor> {
+        let keys = self.params.keys.as_ref();
+        let mut bytes = bytes;
+        let read = <(BlockHash, ChannelMonitor)>::read(&mut bytes, (keys, keys));
+        read.map(|(_, monitor)| monitor).map_err(|error| corrupt(key, &error))
     }
 
     fn routers(&self) -> (Arc<Router>, Arc<MessageRouter>) {
@@ -188,6 +214,11 @@ impl Loaded {
     /// LDK's channel manager.
     pub fn manager(&self) -> &Arc<ChannelManager> {
         &self.manager
+    }
+
+    /// Rows that did not load and were given up: the next commit must move them away, or the next start would stumble again.
+    pub fn set_aside(&self) -> &[String] {
+        &self.set_aside
     }
 
     /// LDK's chain monitor.
@@ -262,6 +293,6 @@ impl Loaded {
 fn corrupt(row: &str, error: &DecodeError) -> Error {
     Error::new(
         Code::StateCorrupt,
-        format!("row {row} of the store does not load ({error:?}); nothing was sent or changed; restore the store from where it was written as a whole"),
+        format!("row {row} of the store does not load ({error:?}); nothing was sent or changed; restore the store from where it was written as a whole; if that is lost for good, `recover: 'force-close'` gives the channels up"),
     )
 }

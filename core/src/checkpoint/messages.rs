@@ -8,10 +8,13 @@
 //! * LDK's own panic when the peer proves that our state is older than what it saw;
 //! * a peer that holds a commitment which our state has not made yet: LDK would close the channel.
 //!
+//! With the user's word (`recover: 'force-close'`) the channel of the first two is given up instead: see `recovery.rs`.
+//!
 //! Our own `channel_reestablish` waits until the peer's has passed these: an old one makes the peer close the channel. An LDK
 //! peer sends its own right behind `init`, so nothing is lost by listening first.
 
 use super::queues::{Parcel, Queues};
+use super::recovery::{is_ahead_of, Recovery};
 use super::{Fault, PersistQueue};
 use crate::error::{Code, Error};
 use crate::ldk::{ChainMonitor, ChannelManager};
@@ -35,6 +38,7 @@ pub struct MessageGate {
     attached: OnceLock<Attached>,
     queues: Mutex<Queues>,
     queue: Arc<PersistQueue>,
+    recovery: Recovery,
     fault: Fault,
     wake: Arc<Notify>,
     htlcs_added: AtomicU64,
@@ -43,11 +47,12 @@ pub struct MessageGate {
 
 impl MessageGate {
     /// A gate without a channel manager: nothing passes yet.
-    pub fn new(queue: Arc<PersistQueue>, fault: Fault, wake: Arc<Notify>) -> Self {
+    pub fn new(queue: Arc<PersistQueue>, recovery: Recovery, fault: Fault, wake: Arc<Notify>) -> Self {
         MessageGate {
             attached: OnceLock::new(),
             queues: Mutex::default(),
             queue,
+            recovery,
             fault,
             wake,
             htlcs_added: AtomicU64::new(0),
@@ -61,6 +66,11 @@ impl MessageGate {
     pub fn answer_unknown_channels(&self) {
         self.answers_unknown_channels.store(true, Ordering::Relaxed);
         self.queues().speak_first();
+    }
+
+    /// The channels that are given up, and whether more may be.
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
     }
 
     /// Sets the loaded channel manager, once.
@@ -114,6 +124,24 @@ impl MessageGate {
         result
     }
 
+    /// Zero asks us to close (BOLT 2). LDK answers it for a channel that it no longer has by asking back, and two LDK nodes
+    /// would go on so for ever.
+    fn asks_to_close_what_is_closed(&self, theirs: &ChannelReestablish) -> bool {
+        theirs.next_local_commitment_number == 0
+            && self.enter("channel look-up", |attached| {
+                attached.manager.list_channels().iter().all(|channel| channel.channel_id != theirs.channel_id)
+            }) == Some(true)
+    }
+
+    /// Asked before LDK hears it, which would panic.
+    fn proves_us_behind(&self, peer: PublicKey, theirs: &ChannelReestablish) -> bool {
+        let Some(pulled) = self.pending_in_ldk() else { return false };
+        let mut queues = self.queues();
+        queues.push(pulled, self.queue.is_empty());
+        let ours = queues.unspoken_reestablish(peer, theirs.channel_id);
+        ours.is_some_and(|ours| is_ahead_of(theirs, &ours))
+    }
+
     /// Calls into LDK; a panic of LDK ends the node instead of the thread that reads the socket.
     fn enter<T>(&self, what: &'static str, call: impl FnOnce(&Attached) -> T) -> Option<T> {
         let attached = self.open_attached()?;
@@ -153,7 +181,7 @@ fn says_that_we_are_behind(event: &MessageSendEvent) -> bool {
 fn fallen_behind() -> Error {
     Error::new(
         Code::StateCorrupt,
-        "the store's state is older than what the LSP has seen (a restored backup, a lagging replica, or two stores for one mnemonic): nothing was sent or broadcast; bring the newest store back",
+        "the store's state is older than what the LSP has seen (a restored backup, a lagging replica, or two stores for one mnemonic): nothing was sent or broadcast; bring the newest store back; if that is lost for good, `recover: 'force-close'` gives the channels up that it tells of",
     )
 }
 
@@ -254,14 +282,30 @@ impl ChannelMessageHandler for MessageGate {
 
     fn handle_channel_reestablish(&self, peer: PublicKey, message: &ChannelReestablish) {
         let known = self.enter("channel look-up", |attached| attached.monitors.get_monitor(message.channel_id).is_ok());
-        if known == Some(false) && !self.answers_unknown_channels.load(Ordering::Relaxed) {
+        let may_answer = self.answers_unknown_channels.load(Ordering::Relaxed) || self.recovery.is_allowed();
+        if known == Some(false) && !may_answer {
             self.fault.raise(Error::new(
                 Code::StateCorrupt,
                 format!(
-                    "the LSP has channel {} with this wallet and the store has none (a lost disk, a preview database, the wrong store URL): nothing was sent or broadcast; point `store` at the wallet's store",
+                    "the LSP has channel {} with this wallet and the store has none (a lost disk, a preview database, the wrong store URL): nothing was sent or broadcast; point `store` at the wallet's store; if that is lost for good, `recover: 'force-close'` gives the channel up",
                     message.channel_id
                 ),
             ));
+            return;
+        }
+        if self.asks_to_close_what_is_closed(message) {
+            tracing::debug!(channel = %message.channel_id, "the peer asks to close a channel that is closed");
+            return;
+        }
+        if self.proves_us_behind(peer, message) {
+            if !self.recovery.is_allowed() {
+                self.fault.raise(fallen_behind());
+                return;
+            }
+            self.queues().forget_reestablish(peer, message.channel_id);
+            self.deliver("giving a channel up", |attached| {
+                self.recovery.give_up(message.channel_id, peer, &attached.manager, &attached.monitors);
+            });
             return;
         }
         self.enter("handle_channel_reestablish", |attached| {
@@ -270,8 +314,14 @@ impl ChannelMessageHandler for MessageGate {
         // None: a fault, at this call or before.
         let Some(answer) = self.pending_in_ldk() else { return };
         if answer.iter().any(says_that_we_are_behind) {
-            self.fault.raise(fallen_behind());
-            return;
+            if !self.recovery.is_allowed() {
+                self.fault.raise(fallen_behind());
+                return;
+            }
+            // LDK has closed it towards the peer; what it would publish stays here.
+            self.enter("giving a channel up", |attached| {
+                self.recovery.remember(message.channel_id, &attached.monitors);
+            });
         }
         let mut queues = self.queues();
         queues.confirm(peer, message.channel_id);

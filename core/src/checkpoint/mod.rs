@@ -21,6 +21,7 @@ mod fault;
 mod messages;
 mod persist;
 mod queues;
+mod recovery;
 pub mod rows;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
@@ -32,3 +33,4 @@ pub use engine::{Cut, Engine, EngineParams, Loaded};
 pub use fault::Fault;
 pub use messages::MessageGate;
 pub use persist::PersistQueue;
+pub use recovery::Recovery;

@@ -4,7 +4,7 @@
 //! on, the one that is just being written included; none reaches another connection than the one that it was made for.
 
 use bitcoin::secp256k1::PublicKey;
-use lightning::ln::msgs::MessageSendEvent;
+use lightning::ln::msgs::{ChannelReestablish, MessageSendEvent};
 use lightning::ln::types::ChannelId;
 use std::collections::{HashMap, HashSet};
 
@@ -74,6 +74,23 @@ impl Queues {
 
     pub fn take_released(&mut self) -> Vec<MessageSendEvent> {
         std::mem::take(&mut self.released)
+    }
+
+    /// Our `channel_reestablish` for that channel, if it is not said yet.
+    pub fn unspoken_reestablish(&self, peer: PublicKey, channel: ChannelId) -> Option<ChannelReestablish> {
+        self.unspoken.iter().chain(&self.held).find_map(|event| match event {
+            MessageSendEvent::SendChannelReestablish { node_id, msg } => {
+                (*node_id == peer && msg.channel_id == channel).then(|| msg.clone())
+            }
+            _ => None,
+        })
+    }
+
+    /// The channel is given up: what we would have said of its state is never said.
+    pub fn forget_reestablish(&mut self, peer: PublicKey, channel: ChannelId) {
+        let is_it = |event: &MessageSendEvent| matches!(event, MessageSendEvent::SendChannelReestablish { node_id, msg } if *node_id == peer && msg.channel_id == channel);
+        self.unspoken.retain(|event| !is_it(event));
+        self.held.retain(|event| !is_it(event));
     }
 
     /// The peer's `channel_reestablish` fits our state: ours may be said.

@@ -55,6 +55,8 @@ pub struct RawConfig {
     pub max_skim_ppm: Option<f64>,
     /// Millisatoshi, default 0.
     pub max_skim_base_msat: Option<f64>,
+    /// `'force-close'`: give channels up whose state is lost.
+    pub recover: Option<String>,
     /// Every wait's bound; see `timeouts.rs`.
     pub timeouts: RawTimeouts,
 }
@@ -176,6 +178,8 @@ pub struct Config {
     pub destroy_timeout: Duration,
     /// What the LSP may keep.
     pub skim: SkimLimit,
+    /// Channels whose state is lost are given up: the user's explicit word.
+    pub recover: bool,
     /// Every other wait.
     pub timeouts: Timeouts,
 }
@@ -201,8 +205,17 @@ impl Config {
             lease: waits::lease(&raw.lease)?,
             destroy_timeout: waits::destroy_timeout(raw.destroy_timeout_ms)?,
             skim: skim(&raw)?,
+            recover: recover(raw.recover.as_deref())?,
             timeouts: waits::timeouts(&raw.timeouts)?,
         })
+    }
+}
+
+fn recover(word: Option<&str>) -> Result<bool> {
+    match word {
+        None => Ok(false),
+        Some("force-close") => Ok(true),
+        Some(_) => Err(Error::option("recover", "recover must be 'force-close' or absent: it gives channels up")),
     }
 }
 
@@ -236,6 +249,7 @@ impl fmt::Debug for Config {
             .field("lease", &self.lease)
             .field("destroy_timeout", &self.destroy_timeout)
             .field("skim", &self.skim)
+            .field("recover", &self.recover)
             .field("timeouts", &self.timeouts)
             .finish()
     }

@@ -25,7 +25,7 @@ use crate::lsp::transport::LspTransport;
 use crate::net::dns::Resolver;
 use crate::stats::{Phase, Stats};
 use crate::store::claim::claim_within;
-use crate::store::{self, Batch, Claimant, Snapshot, Store, WalletId};
+use crate::store::{self, Batch, Claimant, Rows, Snapshot, Store, WalletId};
 use lightning::chain::{BestBlock, Confirm};
 use lightning::ln::peer_handler::IgnoringMessageHandler;
 use lightning::util::config::UserConfig;
@@ -147,7 +147,11 @@ impl Gathered {
         }
         refresh_fees(&esplora, &fees);
         let best = BestBlock::new(tip.hash, tip.height);
+        if config.recover {
+            engine.messages().recovery().allow();
+        }
         let loaded = guarded("loading the wallet", || engine.load(&snapshot.rows, best))??;
+        row.given_up.iter().for_each(|channel| remember_given_up(&loaded, channel));
         let monitors: Vec<_> = snapshot.rows.keys().filter(|key| key.starts_with(rows::MONITOR_PREFIX)).collect();
         tracing::debug!(channels = monitors.len(), "loaded");
         follow_chain(&esplora, &loaded, tip).await?;
@@ -155,6 +159,7 @@ impl Gathered {
         accept_skims(&loaded);
         shared.learnt(row.route_of(&config.lsp.node_id));
         stats.reached(Phase::Synced);
+        let staged = set_aside(&loaded, &snapshot.rows);
         let session = Session {
             config,
             shared,
@@ -169,7 +174,7 @@ impl Gathered {
             fees,
             outbox,
             row,
-            staged: Batch::default(),
+            staged,
             claimed: HashSet::new(),
             seen_now: HashSet::new(),
             on_commit: Vec::new(),
@@ -177,6 +182,26 @@ impl Gathered {
         };
         Ok((session, dialled))
     }
+}
+
+/// A channel that an earlier session gave up; one whose monitor is archived is forgotten with the next commit.
+fn remember_given_up(loaded: &Loaded, channel: &str) {
+    let known = loaded.monitors().list_monitors().into_iter().find(|id| id.to_string() == channel);
+    if let Some(id) = known {
+        loaded.messages().recovery().remember(id, loaded.monitors());
+    }
+}
+
+/// What did not load goes where no load looks.
+fn set_aside(loaded: &Loaded, all: &Rows) -> Batch {
+    let mut batch = Batch::default();
+    for key in loaded.set_aside() {
+        if let Some(bytes) = all.get(key) {
+            batch.put(format!("{}{key}", rows::LOST_PREFIX), bytes.clone());
+            batch.delete(key.as_str());
+        }
+    }
+    batch
 }
 
 /// Nothing waits for fresh fees: the saved ones serve until these are there, and the next commit saves them.

@@ -7,7 +7,7 @@ use crate::lsp::JitRoute;
 use crate::store::{Batch, Rows};
 use bitcoin::secp256k1::PublicKey;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The layout of the row. A newer one is refused: an older mayfly must not run on state that it does not understand.
 const VERSION: u32 = 1;
@@ -29,6 +29,9 @@ pub struct NodeRow {
     pub told: Vec<String>,
     /// Outputs of closed channels that are ours to spend: outpoint → satoshi.
     pub spendable_sats: BTreeMap<String, u64>,
+    /// Channels that were given up, by id in hex: what their monitors would publish must never go out.
+    #[serde(default)]
+    pub given_up: BTreeSet<String>,
     /// Balance, channels and pending work as of the last commit: read without loading LDK.
     pub summary: Summary,
 }

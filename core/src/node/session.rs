@@ -117,6 +117,8 @@ impl Session {
         self.row.next_event = self.outbox.next_number();
         self.row.fees = String::from_utf8(self.fees.save()).ok();
         self.row.forget_told(&self.seen_now);
+        let given_up = self.loaded.messages().recovery().given_up();
+        self.row.given_up = given_up.iter().map(ToString::to_string).collect();
     }
 
     /// The state of the wallet now, committed or not.

@@ -6,5 +6,6 @@ mod committer;
 mod gate;
 mod pair;
 mod payment;
+mod recovery;
 
 pub(crate) use pair::{engine, keys, load, Pair};
