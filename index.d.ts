@@ -306,6 +306,12 @@ export interface MdkNodeOptions {
   maxSkimPpm?: number
   /** And on top of that, in millisatoshi. Default 0. */
   maxSkimBaseMsat?: number
+  /**
+   * The explicit word to give up channels whose state is lost: the store has none, an older one, or one that does not load.
+   * Each is closed by the LSP, which pays out this wallet's side on chain; channels whose state is current are left alone.
+   * Not for everyday: with it a wrong store URL closes channels.
+   */
+  recover?: 'force-close'
   /** Every other wait. */
   timeouts?: TimeoutOptions
 }
