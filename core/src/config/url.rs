@@ -2,7 +2,7 @@
 //! instead of dropped, so that nobody wonders why a server says 401.
 
 use super::host::authority;
-use super::shown::shown_url;
+use super::shown::{shown_url, stray};
 use crate::error::{Error, Result};
 
 /// The URL without a trailing slash, ready to have `/blocks/tip/height` appended.
@@ -11,14 +11,14 @@ pub(super) fn esplora_url(text: &str) -> Result<String> {
         let value = shown_url(text);
         Error::option(
             "esploraUrl",
-            format!("esploraUrl is {value}: {what}; an example is 'https://blockstream.info/api'"),
+            format!("esploraUrl is {value}: {what}; an example is 'https://blockstream.info/api'{}", stray(text)),
         )
     })
 }
 
 fn checked(text: &str) -> std::result::Result<String, &'static str> {
     if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err("it contains whitespace");
+        return Err("it contains whitespace or a control character");
     }
     let (scheme, rest) = text.split_once("://").ok_or("it must begin with https:// or http://")?;
     let scheme = scheme.to_ascii_lowercase();
