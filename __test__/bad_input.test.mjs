@@ -12,10 +12,11 @@ import { after, before, test } from 'node:test'
 import * as mayfly from '../index.mjs'
 import { MdkNode, deriveNodeId, generateMnemonic, isMdkError, setLogListener, withNode } from '../index.mjs'
 import { footprint, locksHeld } from '../scripts/support/footprint.mjs'
-import { isSignedBy } from './support/bolt11.mjs'
+import { isSignedBy, readInvoice } from './support/bolt11.mjs'
 import { APART, ARGUMENTS, FUNCTIONS, METHODS, MINTS, argumentsOf, saysWhatWasAsked } from './support/bad_input/calls.mjs'
 import { accepts, all, counted, refusesLater, refusesNow } from './support/bad_input/cases.mjs'
 import { functions, getters, methods, properties } from './support/bad_input/declared.mjs'
+import { FORGIVES, FORMS, GOOD, SCIDS, STRAY } from './support/bad_input/forms.mjs'
 import { GROUPS, OPTIONS, verdict, withOption } from './support/bad_input/options.mjs'
 import { VALUES } from './support/bad_input/values.mjs'
 import { MNEMONIC, options as someOptions } from './support/options.mjs'
@@ -82,6 +83,59 @@ for (const [path, row] of Object.entries(OPTIONS)) {
       ]),
     ))
 }
+
+for (const [path, good] of Object.entries(GOOD)) {
+  const make = (value) => new MdkNode(withOption(options, path, value))
+
+  test(`option ${path}: what env files and copying add is refused with what to remove`, () =>
+    all([
+      ['as it should be', () => assert.equal(make(good).state, 'idle')],
+      ...STRAY.map(([name, add, pattern]) => [
+        name,
+        () => {
+          const forgiven = FORGIVES[path] === pattern
+          if (forgiven) assert.equal(make(add(good, path)).getNodeId(), make(good).getNodeId())
+          else assert.match(refusesNow(() => make(add(good, path)), 'INVALID_OPTION', path).message, pattern)
+        },
+      ]),
+    ]))
+
+  test(`option ${path}: a text that is nearly right says what is wrong, or means what it seems to mean`, () =>
+    all(
+      FORMS[path].map(([value, pattern, canonical]) => [
+        JSON.stringify(value).slice(0, 60),
+        async () => {
+          if (pattern !== undefined) return assert.match(refusesNow(() => make(value), 'INVALID_OPTION', path).message, pattern)
+          assert.deepEqual(await fingerprint(make(value)), await fingerprint(make(canonical ?? value)))
+        },
+      ]),
+    ))
+}
+
+test('a scid that is nearly right is refused the same as an argument', () =>
+  all(
+    SCIDS.flatMap(([value, pattern, canonical = value]) =>
+      ['getInvoiceWithScid', 'getVariableAmountJitInvoiceWithScid'].map((method) => [
+        `${method} ${value}`,
+        async () => {
+          const call = () => node[method](...argumentsOf(method, { scid: value }))
+          if (pattern !== undefined) assert.match((await refusesLater(call, 'INVALID_ARGUMENT', 'scid')).message, pattern)
+          else assert.equal((await call()).scid, canonical)
+        },
+      ]),
+    ),
+  ))
+
+test('on mainnet a store that does not last is refused, and nothing else of the same options', () =>
+  all(
+    ['memory:', 'file:/tmp/wallet', `file:${tmpdir()}/wallet`, 'file:/dev/shm/wallet', 'file:/var/lib/../../tmp/wallet'].map((value) => [
+      value,
+      () => {
+        refusesNow(() => new MdkNode({ ...options, network: 'mainnet', store: value }), 'INVALID_OPTION', 'store')
+        assert.equal(new MdkNode({ ...options, store: value }).state, 'idle')
+      },
+    ]),
+  ))
 
 for (const [method, names] of Object.entries(METHODS)) {
   for (const argument of names) {
@@ -221,6 +275,13 @@ test('after all of it nothing is written, nobody was called, nothing stays, and 
 async function takenAndStartsNothing(call) {
   await refusesLater(call, 'ABORTED')
   assert.equal(node.state, 'idle')
+}
+
+/** What can be seen of a node's options without running it. */
+async function fingerprint(made) {
+  const { bolt11, scid } = await made.getInvoice(1, 'x', 60)
+  const [[hop]] = readInvoice(bolt11).routeHints
+  return { nodeId: made.getNodeId(), lspNodeId: hop.pubkey, hint: hop.short_channel_id, prefix: bolt11.split('1')[0], scid }
 }
 
 /** One key of the last argument with every value. */

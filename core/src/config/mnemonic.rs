@@ -49,7 +49,7 @@ fn hint(text: &str) -> &'static str {
         "; leave out the numbers"
     } else if text.contains(char::is_uppercase) {
         "; the words are lower case"
-    } else if !text.is_ascii() {
+    } else if text.contains(|c: char| !c.is_ascii() || (c.is_control() && !c.is_whitespace())) {
         "; it has characters outside plain a–z: type it instead of copying it"
     } else {
         ""

@@ -4,7 +4,7 @@
 //! was written or vanished with a function's instance. So everything ambiguous in a path is refused, and on mainnet
 //! everything that does not last.
 
-use super::shown::{is_hidden, is_scheme, shown, stray};
+use super::shown::{is_hidden, is_scheme, shown, stray, QUOTES};
 use super::StoreUrl;
 use crate::error::{Error, Result};
 use bitcoin::Network;
@@ -59,6 +59,9 @@ fn directory(path: &str) -> std::result::Result<PathBuf, String> {
     let refused = |what: &str| Err(format!("store's directory {what}"));
     if path.trim() != path {
         return refused("begins or ends with whitespace; remove it");
+    }
+    if path.starts_with(QUOTES) || path.ends_with(QUOTES) {
+        return refused("begins or ends with a quotation mark; remove it");
     }
     if path.contains(is_hidden) {
         return refused("contains a control character or another that can't be seen; remove it");

@@ -91,6 +91,9 @@ fn an_esplora_url_is_normalised_only_where_it_means_the_same() {
         ("https://bücher.example", "punycode"),
         ("https://::1:3002", "brackets"),
         ("https://example.com/<api>", "characters"),
+        ("https://example.com/api\"", "characters"),
+        ("https://example.com/äpi", "characters"),
+        ("https://example.com/api\u{200b}", "can't be seen"),
         ("https://exa\\mple.com/", "neither an IP address nor a DNS name"),
     ] {
         let message = refused("esploraUrl", |raw| raw.esplora_url = given.to_owned());
@@ -236,6 +239,7 @@ fn a_store_that_is_unknown_or_ambiguous_is_refused() {
         ("file:///a%20b", "percent"),
         ("file:/x\0", "can't be seen"),
         ("file:/a\nb", "can't be seen"),
+        ("file:/x\"", "quotation mark"),
         ("file:/x\u{200b}", "can't be seen"),
         ("\"file:/x\"", "quotation marks"),
         ("memory:\r\n", "whitespace (a space or a line end)"),
