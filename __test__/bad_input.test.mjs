@@ -18,6 +18,7 @@ import { accepts, all, counted, refusesLater, refusesNow } from './support/bad_i
 import { functions, getters, methods, properties } from './support/bad_input/declared.mjs'
 import { FORGIVES, FORMS, GOOD, SCIDS, STRAY } from './support/bad_input/forms.mjs'
 import { GROUPS, OPTIONS, verdict, withOption } from './support/bad_input/options.mjs'
+import { hostileCalls, hostileNodes, hostileOptions } from './support/bad_input/hostile.mjs'
 import { VALUES } from './support/bad_input/values.mjs'
 import { MNEMONIC, options as someOptions } from './support/options.mjs'
 
@@ -250,6 +251,12 @@ test('the free functions: every value of every argument is refused by name or ta
     ...VALUES.map(([name, value]) => [`new MdkNode ${name}`, () => refusesNow(() => new MdkNode(value), 'INVALID_OPTION', constructorVerdict(value))]),
   ])
 })
+
+test('options that are foreign code are read once and can do no harm', () => all(hostileOptions(options)))
+
+test("a call's options and signals that are foreign code are read once and can do no harm", () => all(hostileCalls(options, node)))
+
+test('what is not quite a node is refused, and what is one works', () => all(hostileNodes(options, node)))
 
 test('after all of it nothing is written, nobody was called, nothing stays, and the same node mints', async (t) => {
   assert.equal(existsSync(store), false)

@@ -22,10 +22,10 @@ export async function all(cases) {
     try {
       await run()
     } catch (error) {
-      failures.push(`${name}: ${String(error?.message ?? error).slice(0, 300)}`)
+      failures.push(`${name}: ${String(error?.message ?? error).replaceAll(/\s+/g, ' ').slice(0, 300)}`)
     }
   }
-  assert.deepEqual(failures, [])
+  assert.ok(failures.length === 0, `${failures.length} of ${cases.length} cases failed:\n${failures.join('\n')}`)
 }
 
 /** Asserts that `error` is what a user can work with: typed, named, short, in one clean line, and without a secret. */
