@@ -65,6 +65,27 @@ test('a panic is INTERNAL with its location, prints nothing, and the process liv
   assert.equal(child.stderr, '')
 })
 
+test('a call that is refused at the end of the stack is a RangeError like any other, and the process lives', () => {
+  const endless = {
+    'a constructor tried again at once': 'try { return new mayfly.MdkNode({}) } catch { return again() }',
+    'a function tried again at once': "try { return mayfly.deriveNodeId('', '') } catch { return again() }",
+    'a method called again at once': "node.getInvoice(-1, 'x', 900).catch(() => {}); return again()",
+    'a getter that constructs': "return new mayfly.MdkNode({ ...OPTIONS, get lease() { return again() } })",
+    'a getter that calls': "node.getInvoice(1, 'x', 900, { get timeoutMs() { again(); return 5 } }).catch(() => {})",
+  }
+  for (const [what, body] of Object.entries(endless)) {
+    const child = runInChild(`
+      // A promise that is made at the very end gets no handler.
+      process.on('unhandledRejection', () => {})
+      const node = new mayfly.MdkNode(OPTIONS)
+      function again() { ${body} }
+      try { again() } catch (e) { if (!(e instanceof RangeError || mayfly.isMdkError(e))) throw e }
+      node.getInvoice(1, 'x', 900).then(({ amountMsat }) => console.log('minted', amountMsat))`)
+    assert.equal(child.signal, null, `${what}: ${child.signal}`)
+    assert.equal(child.stdout, 'minted 1\n', `${what}: ${child.stderr}`)
+  }
+})
+
 test('a platform without a binary is told what exists', () => {
   const child = runInChild('', { before: "Object.defineProperty(process, 'platform', { value: 'sunos' })" })
   assert.equal(child.status, 1)

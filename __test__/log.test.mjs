@@ -90,7 +90,17 @@ test('minLevel keeps lower levels away, and info is the default', async (t) => {
 })
 
 test('a listener that throws, or rejects, is ignored and called again', async (t) => {
-  for (const fails of [() => { throw new Error('mine') }, async () => Promise.reject(new Error('mine'))]) {
+  const failing = [
+    () => { throw new Error('mine') },
+    () => { throw undefined },
+    async () => Promise.reject(new Error('mine')),
+    () => Promise.reject(),
+    () => ({ then() { throw new Error('mine') } }),
+    () => ({ get then() { throw new Error('mine') } }),
+    () => new Proxy({}, { get() { throw new Error('mine') } }),
+    (record) => Object.keys(record).forEach((key) => delete record[key]),
+  ]
+  for (const fails of failing) {
     let calls = 0
     setLogListener((record) => {
       calls += 1

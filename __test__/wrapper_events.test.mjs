@@ -53,6 +53,38 @@ test('return() ends a pending wait at once and cleanly', async () => {
   assert.deepEqual(await iterator.next(), { done: true, value: undefined })
 })
 
+test('throw() ends a pending wait, and the error is neither swallowed nor changed', async () => {
+  for (const thrown of [new Error('mine'), undefined, Object.assign(new Error('x'), { code: 'ABORTED', retryable: false })]) {
+    const node = fakeNode([])
+    const iterator = events(node)
+    const pending = iterator.next()
+    const outcome = await iterator.throw(thrown).then(() => 'resolved', (error) => [error])
+    assert.ok(Array.isArray(outcome) && outcome[0] === thrown)
+    assert.deepEqual(await pending, { done: true, value: undefined })
+    assert.deepEqual(await iterator.next(), { done: true, value: undefined })
+  }
+})
+
+test('an error that a delegating generator is given at an event comes out of it, and the event is not acked', async () => {
+  const node = fakeNode(['a'])
+  const outer = (async function* () {
+    yield* events(node)
+  })()
+  assert.equal((await outer.next()).value.id, 'a')
+  const mine = new Error('mine')
+  await assert.rejects(outer.throw(mine), (error) => error === mine)
+  assert.deepEqual(node.log, ['give a'])
+})
+
+test('a handler that changes its event acks the one that came', async () => {
+  const node = fakeNode(['a', 'b'])
+  for await (const event of events(node)) {
+    if (event.id === 'b') break
+    event.id = 'another'
+  }
+  assert.deepEqual(node.log, ['give a', 'ack a', 'give b'])
+})
+
 test('return() before the first next() leaves no listener and asks for nothing', async () => {
   const { signal } = countingSignal()
   const node = fakeNode(['a'])

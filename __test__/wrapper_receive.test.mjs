@@ -51,6 +51,58 @@ test("the callback's own error comes first, its payment is not acked, and the no
   }
 })
 
+test('whatever a callback fails with is what the caller sees, untouched, and its payment is not acked', async () => {
+  const hostile = new Proxy({}, { get: () => assert.fail('touched'), getPrototypeOf: () => assert.fail('touched') })
+  for (const thrown of [undefined, null, 0, 'text', Symbol('x'), hostile, Object.create(null), failure('WALLET_LOCKED')]) {
+    const fails = {
+      throws: () => {
+        throw thrown
+      },
+      rejects: () => Promise.reject(thrown),
+      'returns a thenable that throws': () => ({
+        then() {
+          throw thrown
+        },
+      }),
+      'returns a thenable whose then throws': () => ({
+        get then() {
+          throw thrown
+        },
+      }),
+      'returns a thenable that rejects': () => ({ then: (_resolve, reject) => reject(thrown) }),
+    }
+    for (const [how, onPayment] of Object.entries(fails)) {
+      const node = fakeNode(['a', 'b'])
+      const outcome = await receivePayment(node, onPayment).then(() => 'resolved', (error) => [error])
+      assert.ok(Array.isArray(outcome) && outcome[0] === thrown, how)
+      assert.deepEqual(node.log, ['begin', 'next', 'stop'], how)
+    }
+  }
+})
+
+test('whatever a callback resolves with is no matter, and its payment is acked once', async () => {
+  const twice = {
+    then(resolve, reject) {
+      resolve()
+      reject(new Error('too late'))
+      throw new Error('too late')
+    },
+  }
+  for (const value of [undefined, null, false, new Error('returned'), { then: 5 }, () => {}, Promise.resolve(false), twice]) {
+    const node = fakeNode(['a'])
+    assert.equal((await receivePayment(node, () => value)).length, 1)
+    assert.deepEqual(node.log, ['begin', 'next', 'ack a', 'next', 'stop'])
+  }
+})
+
+test('a callback that changes its payment acks the one that came', async () => {
+  const node = fakeNode(['a'])
+  await receivePayment(node, (payment) => {
+    payment.id = 'another'
+  })
+  assert.deepEqual(node.log, ['begin', 'next', 'ack a', 'next', 'stop'])
+})
+
 test('a start that failed is not stopped again', async () => {
   const node = fakeNode(['a'], { begin: 'WALLET_LOCKED' })
   await rejects(() => receivePayment(node, () => assert.fail('called')), 'WALLET_LOCKED')

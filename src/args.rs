@@ -105,7 +105,10 @@ fn record<'v>(env: &Env, options: &Unknown<'v>, known: &[&str]) -> Result<Option
     let object = js::object(options).map_err(|fault| wrong("options", &fault))?;
     let keys = js::own_keys(env, &object).map_err(|fault| wrong("options", &fault))?;
     match keys.iter().find(|key| !known.contains(&key.as_str())) {
-        Some(key) => Err(Error::argument(key, format!("there is no option {key:?} here; known: {}", known.join(", ")))),
+        Some(key) if js::is_name(key) => {
+            Err(Error::argument(key, format!("there is no option {key:?} here; known: {}", known.join(", "))))
+        }
+        Some(key) => Err(wrong("options", &js::unknown_key(key, known))),
         None => Ok(Some(object)),
     }
 }

@@ -7,5 +7,5 @@ use crate::{errors, panics};
 
 /// Runs the body of a binding: a panic is `INTERNAL`, a core error is thrown with its properties.
 pub fn entry<T>(env: &Env, body: impl FnOnce() -> Result<T>) -> napi::Result<T> {
-    panics::caught(body).map_err(|error| errors::to_js(env, error))
+    panics::caught(body).map_err(|error| errors::throw(env, &error))
 }

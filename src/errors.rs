@@ -3,9 +3,25 @@
 
 use mayfly_core::error::{Code, Error, Holder};
 use napi::bindgen_prelude::{JsObjectValue, Object, ToNapiValue};
-use napi::{Env, JsValue};
+use napi::{sys, Env, JsValue, Status};
 
-/// The napi error that throws (or rejects with) `error`. JavaScript thread only.
+/// Throws `error`; what it returns tells napi that this is done. JavaScript thread only.
+///
+/// Not by `to_js`: there napi asks the object for its text, which runs JavaScript (`toString`). Where that throws, as it does
+/// near the end of the stack, napi asks the new exception for its text, and so on until the process dies.
+pub fn throw(env: &Env, error: &Error) -> napi::Error {
+    match build(env, error) {
+        Ok(object) => {
+            // SAFETY: `object` is a live value of this environment. One that is ending refuses, and then nobody listens.
+            unsafe { sys::napi_throw(env.raw(), object.raw()) };
+            napi::Error::new(Status::PendingException, error.to_string())
+        }
+        Err(_) => napi::Error::from_reason(error.to_string()),
+    }
+}
+
+/// The napi error that rejects with `error`: for what is called by the event loop, where the stack is empty. JavaScript thread
+/// only.
 pub fn to_js(env: &Env, error: Error) -> napi::Error {
     match build(env, &error) {
         Ok(object) => napi::Error::from(object.to_unknown()),

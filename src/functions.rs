@@ -1,5 +1,6 @@
 //! The free functions.
 
+use mayfly_core::config::{shown, stray};
 use mayfly_core::error::Error;
 use mayfly_core::keys;
 use napi::bindgen_prelude::Unknown;
@@ -36,7 +37,11 @@ pub fn set_log_listener(env: &Env, callback: Unknown, min_level: Unknown) -> nap
     entry(env, || {
         let level = if js::is_absent(&min_level) { "info".to_owned() } else { args::text("minLevel", &min_level)? };
         let level = log::level(&level).ok_or_else(|| {
-            Error::argument("minLevel", format!("minLevel is {level:?}; it must be one of {}", log::LEVELS.join(", ")))
+            let levels = log::LEVELS.join(", ");
+            Error::argument(
+                "minLevel",
+                format!("minLevel is {}; it must be one of {levels}{}", shown(&level), stray(&level)),
+            )
         })?;
         if js::is_null(&callback) {
             log::forget(env::key(env));

@@ -11,6 +11,10 @@ use napi::{sys, Env, JsString, JsValue, ValueType};
 /// No argument or option of ours is longer, in UTF-16 units; copying more would block the JavaScript thread.
 const MAX_TEXT: usize = 16_384;
 
+/// A longer key is no misspelt name of ours (none has 20 characters) but a text in the wrong place, perhaps a secret: twelve
+/// words have 47 characters and more.
+const MAX_NAME: usize = 32;
+
 /// What is wrong with a value; the end of a sentence that begins with the value's name.
 pub type Fault = String;
 
@@ -104,6 +108,20 @@ pub fn own_keys(env: &Env, object: &Object<'_>) -> Result<Vec<String>, Fault> {
         clear_exception(env);
         "can't be read: listing its keys throws".to_owned()
     })
+}
+
+/// Whether an error may name a key that is unknown.
+pub fn is_name(key: &str) -> bool {
+    key.chars().count() <= MAX_NAME
+}
+
+/// What is wrong with an object that has a key which no error may name.
+pub fn unknown_key(key: &str, known: &[&str]) -> Fault {
+    format!(
+        "has a key of {} characters (not shown), which is no option; known: {}",
+        key.chars().count(),
+        known.join(", ")
+    )
 }
 
 fn clear_exception(env: &Env) {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mayfly_core::config::Config;
+use mayfly_core::config::{shown, stray, Config};
 use mayfly_core::error::{Error, Result};
 use mayfly_core::invoice::MintRequest;
 use mayfly_core::lsp::{self, scid};
@@ -376,7 +376,8 @@ impl MdkNode {
 
     fn route_through(&self, scid: &Unknown<'_>) -> Result<lsp::JitRoute> {
         let text = args::text("scid", scid)?;
-        let scid = scid::parse(&text).map_err(|fault| Error::argument("scid", format!("scid is {text:?}; {fault}")))?;
+        let scid = scid::parse(&text)
+            .map_err(|fault| Error::argument("scid", format!("scid is {}: {fault}{}", shown(&text), stray(&text))))?;
         let known = self.node().known_route().map(|route| route.cltv_expiry_delta);
         Ok(lsp::JitRoute { scid, cltv_expiry_delta: known.unwrap_or(DEFAULT_CLTV_EXPIRY_DELTA) })
     }

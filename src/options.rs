@@ -94,10 +94,11 @@ impl<'v> Group<'v> {
         let keys = js::own_keys(env, &object).map_err(|fault| wrong(name, &fault))?;
         let group = Group { env, path, object };
         match keys.iter().find(|key| !known.contains(&key.as_str())) {
-            Some(key) => {
+            Some(key) if js::is_name(key) => {
                 let name = group.name(key);
                 Err(Error::option(&name, format!("there is no option {name:?}; known: {}", known.join(", "))))
             }
+            Some(key) => Err(wrong(name, &js::unknown_key(key, known))),
             None => Ok(group),
         }
     }

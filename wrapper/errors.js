@@ -37,8 +37,16 @@ function fromNative(error, signal) {
     return new MdkError('INTERNAL', `a bug in mayfly: ${describe(error)}; please report it with this text`, { cause: error })
   }
   const details = { retryable: error.retryable, option: error.option, retryAfterMs: error.retryAfterMs, holder: error.holder }
-  if (error.code === 'ABORTED' && signal !== undefined) details.cause = signal.reason
+  if (error.code === 'ABORTED' && signal !== undefined) details.cause = reasonOf(signal)
   return new MdkError(error.code, error.message, details)
+}
+
+function reasonOf(signal) {
+  try {
+    return signal.reason
+  } catch {
+    return undefined // a foreign signal whose getter throws
+  }
 }
 
 /** Runs a synchronous native call: what it throws becomes an MdkError. */

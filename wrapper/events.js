@@ -19,8 +19,10 @@ function events(node, signal) {
       for (;;) {
         const event = await node.nextEvent(WAIT_MS, undefined, token)
         if (event === null) continue
+        // Kept: the handler owns the event now, and may change it.
+        const { id } = event
         yield event
-        await node.ackEvent(event.id)
+        await node.ackEvent(id)
       }
     } catch (error) {
       if (!closed) throw fromNative(error, signal)
@@ -41,9 +43,11 @@ function events(node, signal) {
       close()
       return inner.return(value)
     },
-    throw(error) {
+    async throw(error) {
       close()
-      return inner.throw(error)
+      // Not the generator's own throw: closed, it takes every error for the end of its wait.
+      await inner.return()
+      throw error
     },
     [Symbol.asyncIterator]() {
       return this

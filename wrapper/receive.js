@@ -41,14 +41,16 @@ async function payments(node, onPayment, native, token) {
   for (;;) {
     const payment = await native(() => node.receiveNext(token))
     if (payment === null) return received
+    // Kept: the callback owns the payment now, and may change it.
+    const { id } = payment
     try {
       await onPayment(payment)
     } catch (error) {
-      node.giveBack(payment.id)
+      node.giveBack(id)
       throw error
     }
     // Not abortable: it is fulfilled, and must not come again because the caller loses patience now.
-    await native(() => node.ackEvent(payment.id))
+    await native(() => node.ackEvent(id))
     received.push(payment)
   }
 }

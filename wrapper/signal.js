@@ -4,13 +4,24 @@
 const { CancelToken } = require('./native.js')
 const { fromNative, invalidArgument } = require('./errors.js')
 
+/** A key that an error may name. A longer one is no misspelt name but a text in the wrong place; the native half says the same. */
+const NAME = /^[ -~]{0,32}$/
+
 /** The call's signal, or undefined. What else is wrong with `options` is found by the native half. */
 function signalOf(options) {
   if (typeof options !== 'object' || options === null) return undefined
+  if (isSignal(options)) {
+    // It has no keys of its own: the call would begin, and could not be aborted.
+    throw invalidArgument('options', 'options is an AbortSignal itself; write { signal } around it')
+  }
   let signal
-  let usable
   try {
     signal = options.signal
+  } catch {
+    throw invalidArgument('signal', "signal can't be read: its getter throws")
+  }
+  let usable
+  try {
     usable =
       signal === undefined ||
       (typeof signal === 'object' &&
@@ -29,23 +40,47 @@ function onlySignal(options) {
   if (options === undefined) return undefined
   let keys
   try {
-    keys = typeof options === 'object' && options !== null ? Object.keys(options) : undefined
+    keys = typeof options === 'object' && options !== null && !Array.isArray(options) ? Object.keys(options) : undefined
   } catch {
-    keys = undefined
+    throw invalidArgument('options', "options can't be read: listing its keys throws")
   }
-  if (keys === undefined) throw invalidArgument('options', 'options must be an object')
+  if (keys === undefined) throw invalidArgument('options', 'options must be an object, and no array')
   const unknown = keys.find((key) => key !== 'signal')
+  if (unknown !== undefined && !NAME.test(unknown)) {
+    throw invalidArgument('options', `options has a key of ${unknown.length} characters (not shown), which is no option; known: signal`)
+  }
   if (unknown !== undefined) throw invalidArgument(unknown, `there is no option ${JSON.stringify(unknown)} here; known: signal`)
   return signalOf(options)
 }
 
-/** Cancels `token` when `signal` fires, also if it has fired already. Returns what ends that. */
+function isSignal(value) {
+  try {
+    return value instanceof AbortSignal
+  } catch {
+    return false // a Proxy with a throwing trap
+  }
+}
+
+/**
+ * Cancels `token` when `signal` fires, also if it has fired already. Returns what ends that. A signal need not be Node's own:
+ * one that throws at the beginning is refused, one that throws at the end must not turn what was done into a failure.
+ */
 function follow(signal, token) {
   if (signal === undefined) return () => {}
   const cancel = () => token.cancel()
-  if (signal.aborted) cancel()
-  signal.addEventListener('abort', cancel)
-  return () => signal.removeEventListener('abort', cancel)
+  try {
+    if (signal.aborted) cancel()
+    signal.addEventListener('abort', cancel)
+  } catch {
+    throw invalidArgument('signal', 'signal must be an AbortSignal: this one throws when it is listened to')
+  }
+  return () => {
+    try {
+      signal.removeEventListener('abort', cancel)
+    } catch {
+      // said above
+    }
+  }
 }
 
 /** Runs one native call: its signal followed, its error an MdkError. */

@@ -42,7 +42,7 @@ pub const MAX_AMOUNT_MSAT: u64 = u64::MAX / 10;
 pub struct MintRequest {
     /// Millisatoshi; `None` lets the payer choose.
     pub amount_msat: Option<u64>,
-    /// Any UTF-8 of at most 639 bytes, shown to the payer.
+    /// Any UTF-8 of at most 639 bytes without a null character, shown to the payer.
     pub description: String,
     /// Seconds, 1 to a year.
     pub expiry_secs: u32,
@@ -65,7 +65,8 @@ pub struct Invoice {
 
 /// Mints an invoice that is paid through `route` of the LSP. Pure computation, well under a millisecond.
 ///
-/// `INVALID_ARGUMENT` for `amountMsat` (0, or more than an invoice can say), `description` (too long) or `expirySecs` (0, or over a year).
+/// `INVALID_ARGUMENT` for `amountMsat` (0, or more than an invoice can say), `description` (too long, or with a null
+/// character) or `expirySecs` (0, or over a year).
 pub fn mint(
     keys: &Keys,
     network: Network,
@@ -132,6 +133,10 @@ fn check(request: &MintRequest) -> Result<()> {
         let message = format!(
             "description has {bytes} bytes in UTF-8; an invoice holds {MAX_DESCRIPTION_BYTES} (characters outside ASCII take 2 to 4)"
         );
+        return Err(Error::argument("description", message));
+    }
+    if request.description.contains('\0') {
+        let message = "description contains a null character, where many wallets end the text; remove it";
         return Err(Error::argument("description", message));
     }
     let expiry = request.expiry_secs;

@@ -2,7 +2,7 @@
 
 use super::host::authority;
 use super::numbers::safe_integer;
-use super::shown::shown;
+use super::shown::{shown, stray};
 use super::{LspPeer, RawJitRoute};
 use crate::error::{Error, Result};
 use crate::lsp::{scid, JitRoute};
@@ -19,7 +19,10 @@ pub(super) fn peer(node_id: &str, address: &str) -> Result<LspPeer> {
         let value = shown(address);
         Error::option(
             "lspAddress",
-            format!("lspAddress is {value}: {what}; it must be host:port, as in 'lsp.example.com:9735'"),
+            format!(
+                "lspAddress is {value}: {what}; it must be host:port, as in 'lsp.example.com:9735'{}",
+                stray(address)
+            ),
         )
     })?;
     Ok(LspPeer { node_id, host, port })
@@ -32,7 +35,8 @@ fn node_id(text: &str) -> Result<PublicKey> {
     }
     if let Some(at) = text.chars().position(|c| !c.is_ascii_hexdigit()) {
         let place = at.saturating_add(1);
-        return Err(wrong(format!("must be 66 hexadecimal characters; character {place} is not one")));
+        let message = format!("must be 66 hexadecimal characters; character {place} is not one{}", stray(text));
+        return Err(wrong(message));
     }
     if text.len() != 66 {
         return Err(wrong(format!("has {} characters; a node id has 66 (hexadecimal)", text.len())));
@@ -62,15 +66,18 @@ pub(super) fn protocol(text: Option<&str>) -> Result<()> {
             "lspProtocol",
             "lspProtocol is 'lsps2', which this version does not have; 'lsps4' and 'auto' it has",
         )),
-        Some(other) => {
-            Err(Error::option("lspProtocol", format!("lspProtocol is {}; it must be 'auto' or 'lsps4'", shown(other))))
-        }
+        Some(other) => Err(Error::option(
+            "lspProtocol",
+            format!("lspProtocol is {}; it must be 'auto' or 'lsps4'{}", shown(other), stray(other)),
+        )),
     }
 }
 
 pub(super) fn jit_route(raw: &RawJitRoute) -> Result<JitRoute> {
-    let scid = scid::parse(&raw.scid)
-        .map_err(|what| Error::option("jitRoute.scid", format!("jitRoute.scid is {}: {what}", shown(&raw.scid))))?;
+    let scid = scid::parse(&raw.scid).map_err(|what| {
+        let message = format!("jitRoute.scid is {}: {what}{}", shown(&raw.scid), stray(&raw.scid));
+        Error::option("jitRoute.scid", message)
+    })?;
     let name = "jitRoute.cltvExpiryDelta";
     let delta = safe_integer(name, raw.cltv_expiry_delta, 1..=MAX_CLTV_EXPIRY_DELTA)?;
     let cltv_expiry_delta =

@@ -4,6 +4,7 @@
 //! change the words. Capitals or quotation marks are refused with a hint instead of being repaired: what else happened to
 //! such a text is anyone's guess, and a wrong mnemonic is another, empty wallet.
 
+use super::shown::QUOTES;
 use bip39::Language;
 use std::fmt;
 
@@ -40,8 +41,7 @@ impl Mnemonic {
 
 /// What usually happened to a text that looks like this one.
 fn hint(text: &str) -> &'static str {
-    let quotes = ['"', '\'', '`', '“', '”', '‘', '’'];
-    if text.trim().starts_with(quotes) || text.trim().ends_with(quotes) {
+    if text.trim().starts_with(QUOTES) || text.trim().ends_with(QUOTES) {
         "; remove the quotation marks around it"
     } else if text.contains(',') {
         "; separate the words by spaces, not commas"
@@ -49,7 +49,7 @@ fn hint(text: &str) -> &'static str {
         "; leave out the numbers"
     } else if text.contains(char::is_uppercase) {
         "; the words are lower case"
-    } else if !text.is_ascii() {
+    } else if text.contains(|c: char| !c.is_ascii() || (c.is_control() && !c.is_whitespace())) {
         "; it has characters outside plain a–z: type it instead of copying it"
     } else {
         ""

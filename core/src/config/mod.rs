@@ -19,6 +19,7 @@ mod waits;
 
 pub use mnemonic::Mnemonic;
 pub use numbers::{safe_argument, safe_integer, MAX_SAFE_INTEGER};
+pub use shown::{shown, stray};
 
 use crate::error::{Error, Result};
 use crate::lsp::JitRoute;

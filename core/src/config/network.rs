@@ -1,6 +1,6 @@
 //! Which network, by the exact names that JavaScript uses: a misspelt one is an error, never a fallback to another network.
 
-use super::shown::shown;
+use super::shown::{shown, stray};
 use bitcoin::Network;
 
 /// The network of that name, or what is wrong with the name.
@@ -16,8 +16,9 @@ pub(crate) fn parse(text: &str) -> Result<Network, String> {
                 _ => "",
             };
             Err(format!(
-                "network is {}; it must be exactly 'mainnet', 'testnet', 'signet' or 'regtest'{hint}",
-                shown(other)
+                "network is {}; it must be exactly 'mainnet', 'testnet', 'signet' or 'regtest'{hint}{}",
+                shown(other),
+                stray(other)
             ))
         }
     }

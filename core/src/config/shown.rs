@@ -6,7 +6,7 @@
 const LONGEST: usize = 48;
 
 /// The value in quotes, or its length.
-pub(super) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     if text.is_empty() {
         return "empty".to_owned();
     }
@@ -35,6 +35,30 @@ pub(super) fn shown_url(text: &str) -> String {
     };
     let more = if rest.len() > host.len() + 1 { "/…" } else { "" };
     format!("{:?}", format!("{scheme}://{host}{more}"))
+}
+
+/// Quotation marks as env files and word processors put them.
+pub(super) const QUOTES: [char; 7] = ['"', '\'', '`', '“', '”', '‘', '’'];
+
+/// What stands around or in a text and does not belong there, for the end of a message: env files and copying leave it, and
+/// nobody sees it. It is never repaired, so that what works here works with every other reader of the same variable.
+pub fn stray(text: &str) -> &'static str {
+    let inner = text.trim();
+    if inner.starts_with(QUOTES) || inner.ends_with(QUOTES) {
+        "; remove the quotation marks around it"
+    } else if inner.len() != text.len() {
+        "; remove the whitespace (a space or a line end) around it"
+    } else if text.contains(is_hidden) {
+        "; remove the invisible character in it"
+    } else {
+        ""
+    }
+}
+
+/// Control characters, and what copying leaves: zero-width characters, direction marks, the byte order mark.
+pub(super) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
 /// Whether it can be a URL's scheme (RFC 3986, section 3.1), and a short one.

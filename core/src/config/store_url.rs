@@ -4,7 +4,7 @@
 //! was written or vanished with a function's instance. So everything ambiguous in a path is refused, and on mainnet
 //! everything that does not last.
 
-use super::shown::{is_scheme, shown};
+use super::shown::{is_hidden, is_scheme, shown, stray, QUOTES};
 use super::StoreUrl;
 use crate::error::{Error, Result};
 use bitcoin::Network;
@@ -32,12 +32,14 @@ fn parse(text: &str) -> std::result::Result<StoreUrl, String> {
     }
     // Only the scheme: what follows it may hold a password.
     match text.split_once(':') {
-        Some(("memory", _)) => Err("store is 'memory:' with something behind it, which it can't have".to_owned()),
+        Some(("memory", _)) => {
+            Err(format!("store is 'memory:' with something behind it, which it can't have{}", stray(text)))
+        }
         // Without the slashes it may be `user:password@host`.
         Some((scheme, rest)) if is_scheme(scheme) && rest.starts_with("//") => {
             Err(format!("store has the scheme '{scheme}:', which this version does not have; {FORMS}"))
         }
-        _ => Err(format!("store is {}, which names no store; {FORMS}", shown(text))),
+        _ => Err(format!("store is {}, which names no store; {FORMS}{}", shown(text), stray(text))),
     }
 }
 
@@ -55,11 +57,14 @@ fn directory(path: &str) -> std::result::Result<PathBuf, String> {
         return Err("store names no directory after 'file:'; an example is 'file:/var/lib/wallet'".to_owned());
     }
     let refused = |what: &str| Err(format!("store's directory {what}"));
-    if path.contains('\0') {
-        return refused("contains a null character");
-    }
     if path.trim() != path {
         return refused("begins or ends with whitespace; remove it");
+    }
+    if path.starts_with(QUOTES) || path.ends_with(QUOTES) {
+        return refused("begins or ends with a quotation mark; remove it");
+    }
+    if path.contains(is_hidden) {
+        return refused("contains a control character or another that can't be seen; remove it");
     }
     if path.contains(['?', '#']) {
         return refused("contains '?' or '#', but a file: store takes no query or fragment");

@@ -2,7 +2,7 @@
 //! instead of dropped, so that nobody wonders why a server says 401.
 
 use super::host::authority;
-use super::shown::shown_url;
+use super::shown::{is_hidden, shown_url, stray};
 use crate::error::{Error, Result};
 
 /// The URL without a trailing slash, ready to have `/blocks/tip/height` appended.
@@ -11,14 +11,14 @@ pub(super) fn esplora_url(text: &str) -> Result<String> {
         let value = shown_url(text);
         Error::option(
             "esploraUrl",
-            format!("esploraUrl is {value}: {what}; an example is 'https://blockstream.info/api'"),
+            format!("esploraUrl is {value}: {what}; an example is 'https://blockstream.info/api'{}", stray(text)),
         )
     })
 }
 
 fn checked(text: &str) -> std::result::Result<String, &'static str> {
-    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err("it contains whitespace");
+    if text.contains(|c: char| c.is_whitespace() || is_hidden(c)) {
+        return Err("it contains whitespace or a character that can't be seen");
     }
     let (scheme, rest) = text.split_once("://").ok_or("it must begin with https:// or http://")?;
     let scheme = scheme.to_ascii_lowercase();
@@ -38,7 +38,9 @@ fn checked(text: &str) -> std::result::Result<String, &'static str> {
     let server = authority(server)?;
     let port = server.port.map(|port| format!(":{port}")).unwrap_or_default();
     let url = format!("{scheme}://{}{port}{}", server.host.bracketed(), path.trim_end_matches('/'));
-    // The client's own parser has the last word, here rather than in the first request.
-    url.parse::<hyper::Uri>().map_err(|_| "its path has characters that a URL can't have")?;
+    // The client's own parser takes what is not in RFC 3986; else it has the last word, here rather than in the first request.
+    if !path.is_ascii() || path.contains(['"', '`']) || url.parse::<hyper::Uri>().is_err() {
+        return Err("its path has characters that a URL can't have");
+    }
     Ok(url)
 }

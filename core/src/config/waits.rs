@@ -1,7 +1,7 @@
 //! The options that bound waits: the lease's, `destroyTimeoutMs`, and the `timeouts` table.
 
 use super::numbers::safe_integer;
-use super::shown::shown;
+use super::shown::{shown, stray};
 use super::{LeasePolicy, RawLease, RawTimeouts, TakeOver};
 use crate::error::{Error, Result};
 use crate::timeouts::{Timeouts, DEFAULTS};
@@ -36,7 +36,7 @@ pub(super) fn lease(raw: &RawLease) -> Result<LeasePolicy> {
             Some("expired") => TakeOver::Expired,
             Some(other) => {
                 let value = shown(other);
-                let message = format!("lease.takeOver is {value}; it must be 'expired' or 'unrenewed'");
+                let message = format!("lease.takeOver is {value}; it must be 'expired' or 'unrenewed'{}", stray(other));
                 return Err(Error::option("lease.takeOver", message));
             }
         },

@@ -11,6 +11,14 @@ fn a_network_is_one_of_four_exact_names_and_never_a_fallback() {
         assert_eq!(network::parse(name), Ok(network));
         assert_eq!(network::name(network), name);
     }
+    for (name, expected) in [
+        ("regtest\r\n", "; remove the whitespace"),
+        ("'regtest'", "; remove the quotation marks"),
+        ("\u{feff}regtest", "; remove the invisible character"),
+    ] {
+        let message = refused("network", |raw| raw.network = name.to_owned());
+        assert!(message.contains(expected), "{message}");
+    }
     for name in ["", "Mainnet", "bitcoin", "main", " mainnet", "testnet4", "simnet", ABANDON] {
         let message = refused("network", |raw| raw.network = name.to_owned());
         assert!(message.contains("'mainnet', 'testnet', 'signet' or 'regtest'"), "{message}");
@@ -83,6 +91,9 @@ fn an_esplora_url_is_normalised_only_where_it_means_the_same() {
         ("https://bücher.example", "punycode"),
         ("https://::1:3002", "brackets"),
         ("https://example.com/<api>", "characters"),
+        ("https://example.com/api\"", "characters"),
+        ("https://example.com/äpi", "characters"),
+        ("https://example.com/api\u{200b}", "can't be seen"),
         ("https://exa\\mple.com/", "neither an IP address nor a DNS name"),
     ] {
         let message = refused("esploraUrl", |raw| raw.esplora_url = given.to_owned());
@@ -226,7 +237,12 @@ fn a_store_that_is_unknown_or_ambiguous_is_refused() {
         ("file:/x?mode=ro", "query"),
         ("file:/x#y", "query"),
         ("file:///a%20b", "percent"),
-        ("file:/x\0", "null"),
+        ("file:/x\0", "can't be seen"),
+        ("file:/a\nb", "can't be seen"),
+        ("file:/x\"", "quotation mark"),
+        ("file:/x\u{200b}", "can't be seen"),
+        ("\"file:/x\"", "quotation marks"),
+        ("memory:\r\n", "whitespace (a space or a line end)"),
         ("file:/x\n", "whitespace"),
         ("file: /x", "whitespace"),
     ] {
