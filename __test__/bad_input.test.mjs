@@ -210,7 +210,7 @@ test('events: every value of its options is refused by name, at once, or taken',
 
 test('what is synchronous refuses every this, and an MdkNode is made with new only', () => {
   const accessors = getters().map((name) => [name, Object.getOwnPropertyDescriptor(MdkNode.prototype, name).get])
-  const callables = [...accessors, ['getNodeId', node.getNodeId], ['destroy', node.destroy]]
+  const callables = [...accessors, ['getNodeId', node.getNodeId], ['stats', node.stats], ['destroy', node.destroy]]
   return all([
     ...callables.flatMap(([what, call]) =>
       VALUES.map(([name, value]) => [`${what} ${name}`, () => refusesNow(() => call.call(value), 'INVALID_ARGUMENT', 'this')]),

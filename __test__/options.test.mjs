@@ -37,7 +37,7 @@ test('what is no object is refused as the options', () => {
 
 test('an unknown key is refused by its name', () => {
   refuses(options({ netwrok: 'regtest' }), 'netwrok')
-  refuses(options({ recover: 'force-close' }), 'recover')
+  refuses(options({ rgsUrl: 'https://example.com' }), 'rgsUrl')
   for (const [group, valid] of Object.entries(GROUPS)) refuses(options({ [group]: { ...valid, foo: 1 } }), `${group}.foo`)
 })
 

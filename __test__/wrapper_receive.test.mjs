@@ -21,12 +21,16 @@ function fakeNode(ids, failing = {}) {
   }
   return {
     log,
-    receiveBegin: () => step('begin'),
+    async receiveBegin() {
+      await step('begin')
+      return true
+    },
     async receiveNext() {
       await step('next')
       const id = queue.shift()
       return id === undefined ? null : { id, eventType: 'Received', amountMsat: 1 }
     },
+    giveBack: (id) => log.push(`give back ${id}`),
     ackEvent: (id) => step('ack', `ack ${id}`),
     stop: () => step('stop'),
   }
@@ -47,7 +51,7 @@ test("the callback's own error comes first, its payment is not acked, and the no
     const node = fakeNode(['a', 'b'], failing)
     const mine = new Error('mine')
     await assert.rejects(receivePayment(node, () => { throw mine }), (error) => error === mine)
-    assert.deepEqual(node.log, ['begin', 'next', 'stop'])
+    assert.deepEqual(node.log, ['begin', 'next', 'give back a', 'stop'])
   }
 })
 
@@ -75,7 +79,7 @@ test('whatever a callback fails with is what the caller sees, untouched, and its
       const node = fakeNode(['a', 'b'])
       const outcome = await receivePayment(node, onPayment).then(() => 'resolved', (error) => [error])
       assert.ok(Array.isArray(outcome) && outcome[0] === thrown, how)
-      assert.deepEqual(node.log, ['begin', 'next', 'stop'], how)
+      assert.deepEqual(node.log, ['begin', 'next', 'give back a', 'stop'], how)
     }
   }
 })

@@ -58,7 +58,7 @@ export const METHODS = {
 export const MINTS = Object.keys(METHODS).filter((name) => name.includes('Invoice'))
 
 /** Methods that have their own cases, with the parameters that these cover. */
-export const APART = { getNodeId: [], destroy: [], events: ['options'], receivePayment: ['onPayment', 'options'] }
+export const APART = { getNodeId: [], stats: [], destroy: [], events: ['options'], receivePayment: ['onPayment', 'options'] }
 
 /** Free functions, the same. */
 export const FUNCTIONS = {

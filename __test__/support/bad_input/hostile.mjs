@@ -34,6 +34,7 @@ const everything = (options) => ({
   destroyTimeoutMs: 250,
   maxSkimPpm: 30_000,
   maxSkimBaseMsat: 0,
+  recover: 'force-close',
   timeouts: { chainMs: 5_000, storeMs: 5_000, connectMs: 3_000, lspMs: 25_000, lspRequestMs: 5_000, stopMs: 5_000, commitMs: 10_000 },
 })
 

@@ -48,6 +48,7 @@ export const OPTIONS = {
   destroyTimeoutMs: whole(1, 10_000),
   maxSkimPpm: whole(0, 1_000_000),
   maxSkimBaseMsat: whole(0, MAX_SAFE_INTEGER),
+  recover: oneOf('force-close'),
   timeouts: group(),
   'timeouts.chainMs': whole(1, 900_000),
   'timeouts.storeMs': whole(1, 900_000),
