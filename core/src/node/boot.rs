@@ -24,6 +24,7 @@ use crate::log::LdkLog;
 use crate::lsp::transport::LspTransport;
 use crate::net::dns::Resolver;
 use crate::stats::{Phase, Stats};
+use crate::store::bounded::BoundedStore;
 use crate::store::claim::claim_within;
 use crate::store::{self, Batch, Claimant, Rows, Snapshot, Store, WalletId};
 use lightning::chain::{BestBlock, Confirm};
@@ -114,7 +115,7 @@ fn prepare(shared: Arc<Shared>, stats: Arc<Stats>) -> Result<Prepared> {
 impl Prepared {
     async fn gather(self) -> Result<Gathered> {
         let config = Arc::clone(&self.config);
-        let mut store = store::open(&config.store, self.wallet);
+        let mut store = open_store(&config, self.wallet);
         let claimant = claimant(&config);
         let claim = claim_within(store.as_mut(), &claimant, &config.lease);
         // A held wallet ends the boot at once; a failed dial does not, since connecting retries.
@@ -256,10 +257,15 @@ fn user_config() -> UserConfig {
     config
 }
 
+/// The wallet's store, each of its operations bounded.
+pub(super) fn open_store(config: &Config, wallet: WalletId) -> Box<dyn Store> {
+    Box::new(BoundedStore::new(store::open(&config.store, wallet), config.timeouts.store))
+}
+
 /// A claim without LDK, for work on rows alone.
 pub(super) async fn claim_rows(shared: &Shared) -> Result<(Committer, Snapshot)> {
     let config = &shared.config;
-    let mut store: Box<dyn Store> = store::open(&config.store, shared.wallet_id()?);
+    let mut store = open_store(config, shared.wallet_id()?);
     let snapshot = claim_within(store.as_mut(), &claimant(config), &config.lease).await?;
     Ok((Committer::new(store, &snapshot, config.timeouts.commit), snapshot))
 }

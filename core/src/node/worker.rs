@@ -3,7 +3,7 @@
 //! Between sessions the worker answers what the store alone can answer. A session (lease, LDK, connection) begins with a call
 //! that needs one and ends with `stop()`, with the LSP's connection when no call needs it, or with an error.
 
-use super::boot::{boot, claim_rows};
+use super::boot::{boot, claim_rows, open_store};
 use super::command::Command;
 use super::row::NodeRow;
 use super::serve::{serve, unknown_event, End};
@@ -14,7 +14,7 @@ use crate::checkpoint::rows;
 use crate::error::{Code, Error, Result};
 use crate::events::{Outbox, PaymentEvent};
 use crate::stats::{Phase, Stats};
-use crate::store::{self, Batch, Rows};
+use crate::store::{Batch, Rows};
 use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::pin::pin;
@@ -347,11 +347,7 @@ async fn release(session: Session) -> Result<()> {
 }
 
 async fn read(shared: &Shared, prefixes: &[&str]) -> Result<Rows> {
-    let mut store = store::open(&shared.config.store, shared.wallet_id()?);
-    let bound = shared.config.timeouts.store;
-    timeout(bound, store.read(prefixes)).await.unwrap_or_else(|_| {
-        Err(Error::new(Code::StoreUnavailable, format!("the store did not answer within {} ms", bound.as_millis())))
-    })
+    open_store(&shared.config, shared.wallet_id()?).read(prefixes).await
 }
 
 /// An ack while no session runs: claim, delete the row, give the lease back.

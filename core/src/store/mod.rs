@@ -9,6 +9,7 @@
 //!   was applied: an ambiguous commit is resolved by re-sending the same bytes, never by guessing.
 //! * **No wait.** `claim_and_load` is one attempt; waiting for a held wallet is `claim::claim_within`, which can be dropped.
 
+pub mod bounded;
 pub mod claim;
 pub mod file;
 pub mod memory;
