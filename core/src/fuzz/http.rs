@@ -45,18 +45,18 @@ impl Server {
         Server { runtime, esplora, answer: Rc::default(), listener }
     }
 
-    fn answers(&self, input: &[u8]) {
+    fn answers(&self, input: &[u8]) -> bool {
         self.answer.replace(input.to_vec());
         self.runtime.block_on(async {
             let asked = async {
                 let answer = self.esplora.fee_estimates().await;
-                answer.map_err(|error| refused(&error, &[Code::ChainUnavailable]))
+                answer.map_or_else(|error| refused(&error, &[Code::ChainUnavailable]), |_| true)
             };
             tokio::select! {
-                _ = asked => {}
-                () = self.serve() => {}
+                taken = asked => taken,
+                () = self.serve() => unreachable!("it serves for ever"),
             }
-        });
+        })
     }
 
     async fn serve(&self) {

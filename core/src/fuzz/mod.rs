@@ -18,7 +18,8 @@ mod wallet;
 
 use crate::error::{Code, Error};
 
-type Check = dyn Fn(&[u8]);
+/// Whether the input was taken for what it should be, or refused.
+type Check = dyn Fn(&[u8]) -> bool;
 
 /// A parser, and what must hold of whatever it is given.
 pub(super) struct Target {
@@ -36,7 +37,7 @@ impl Target {
         name: &'static str,
         per_million: u64,
         seeds: &[impl AsRef<[u8]>],
-        check: impl Fn(&[u8]) + 'static,
+        check: impl Fn(&[u8]) -> bool + 'static,
     ) -> Target {
         let seeds = seeds.iter().map(|seed| seed.as_ref().to_vec()).collect();
         Target { name, per_million, seeds, check: Box::new(check) }
@@ -46,11 +47,12 @@ impl Target {
 /// Longer than this no message helps anyone, and a stranger would write our logs.
 const LONGEST_MESSAGE: usize = 2_000;
 
-/// Asserts that something was refused as it should be.
-fn refused(error: &Error, codes: &[Code]) {
+/// Asserts that something was refused as it should be: it was not taken.
+fn refused(error: &Error, codes: &[Code]) -> bool {
     assert!(codes.contains(&error.code), "{error}");
     assert!(error.message.len() < LONGEST_MESSAGE, "a message of {} bytes: {error}", error.message.len());
     assert!(!error.message.chars().any(|c| c.is_control()), "a control character in a message: {error:?}");
+    false
 }
 
 #[test]

@@ -118,10 +118,13 @@ fn run_target(plan: &Plan, target: &Target) {
         std::thread::Builder::new().spawn_scoped(scope, || watched.watch(plan, name)).unwrap();
         let finished = Finished(&watched);
         // What is valid, and what once failed.
-        let usual = target.seeds.iter().map(|seed| run_known(target, seed, usize::MAX)).max().unwrap_or(0);
+        let ran: Vec<Ran> = target.seeds.iter().map(|seed| run_known(target, seed, usize::MAX)).collect();
+        let usual = ran.iter().map(|ran| ran.bytes).max().unwrap_or(0);
+        assert!(ran.iter().any(|ran| ran.taken), "{name}: a target that takes none of its seeds tests nothing");
         for input in &regressions {
             run_known(target, input, usual);
         }
+        let mut taken = 0;
         let inputs = plan.inputs(target);
         let mut said = Instant::now();
         for number in inputs.clone() {
@@ -130,8 +133,9 @@ fn run_target(plan: &Plan, target: &Target) {
             if let Some(folder) = &plan.trace {
                 fs::write(folder.join(target.name), again(plan, target.name, number)).unwrap();
             }
-            if let Err(reason) = run_input(target, &input, usual) {
-                fail(plan, target, number, &input, &reason);
+            match run_input(target, &input, usual) {
+                Ok(ran) => taken += u64::from(ran.taken),
+                Err(reason) => fail(plan, target, number, &input, &reason),
             }
             if plan.talks && said.elapsed() > PROGRESS {
                 said = Instant::now();
@@ -141,33 +145,39 @@ fn run_target(plan: &Plan, target: &Target) {
         drop(finished);
         if plan.talks {
             let ms = watched.began.elapsed().as_millis();
-            eprintln!("fuzz: {}: {} inputs in {ms} ms", target.name, inputs.end - inputs.start);
+            eprintln!("fuzz: {name}: {} inputs in {ms} ms, {taken} taken", inputs.end - inputs.start);
         }
     });
 }
 
-/// Runs a seed or a regression and says what memory it took.
-fn run_known(target: &Target, input: &[u8], usual: usize) -> usize {
+/// What became of an input that did not fail.
+struct Ran {
+    taken: bool,
+    bytes: usize,
+}
+
+/// Runs a seed or a regression.
+fn run_known(target: &Target, input: &[u8], usual: usize) -> Ran {
     run_input(target, input, usual).unwrap_or_else(|reason| panic!("{}: {reason}\n{}", target.name, hex(input)))
 }
 
-/// Runs one input and says what memory it took, or what was wrong.
-fn run_input(target: &Target, input: &[u8], usual: usize) -> Result<usize, String> {
+/// Runs one input; an error says what was wrong.
+fn run_input(target: &Target, input: &[u8], usual: usize) -> Result<Ran, String> {
     let began = thread_time();
     FUZZING.set(true);
     let (ran, bytes) = memory::measure(|| panic::catch_unwind(AssertUnwindSafe(|| (target.check)(input))));
     FUZZING.set(false);
     let took = thread_time().saturating_sub(began);
-    if ran.is_err() {
+    let Ok(taken) = ran else {
         return Err(format!("a panic {}", PANIC.take()));
-    }
+    };
     if bytes > allowed_bytes(usual, input) {
         return Err(format!("{bytes} bytes of memory for {} of input", input.len()));
     }
     if took > MAX_CPU {
         return Err(format!("{} ms of processor time", took.as_millis()));
     }
-    Ok(bytes)
+    Ok(Ran { taken, bytes })
 }
 
 fn fail(plan: &Plan, target: &Target, number: u64, input: &[u8], reason: &str) -> ! {
@@ -268,4 +278,20 @@ impl Watched {
             }
         }
     }
+}
+
+#[test]
+fn an_input_that_panics_or_takes_too_much_memory_fails_and_says_why() {
+    hush();
+    let target = Target::new("test", 0, &["a"], |input| match input {
+        b"panics" => panic!("for once"),
+        b"fills" => vec![1u8; 70 << 20].len() > input.len(),
+        _ => input.len() > 1,
+    });
+    let reason = |input: &[u8]| run_input(&target, input, 0).err().unwrap_or_default();
+    assert!(reason(b"panics").contains("for once") && reason(b"panics").contains("runner.rs"));
+    assert!(reason(b"fills").contains("bytes of memory"));
+    assert_eq!(reason(b"is good"), "");
+    assert!(run_input(&target, b"fills", 10 << 20).is_ok_and(|ran| ran.taken && ran.bytes >= 70 << 20));
+    assert!(run_input(&target, b"", 0).is_ok_and(|ran| !ran.taken));
 }

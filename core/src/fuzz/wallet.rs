@@ -32,10 +32,10 @@ pub(super) fn targets() -> Vec<Target> {
 
 fn target(name: &'static str, row: String, seeds: &[Vec<u8>], keys: &Rc<Keys>, whole: &Rc<Rows>) -> Target {
     let (keys, whole) = (Rc::clone(keys), Rc::clone(whole));
-    Target::new(name, 1_500, seeds, move |input| {
+    Target::new(name, 3_000, seeds, move |input| {
         let mut rows = whole.as_ref().clone();
         rows.insert(row.clone(), input.to_vec());
-        load(&keys, &rows);
+        load(&keys, &rows)
     })
 }
 
@@ -53,7 +53,7 @@ async fn wallets() -> Vec<Rows> {
     [history.len() / 3, history.len() / 2, history.len() - 1].map(|at| history[at].clone()).to_vec()
 }
 
-fn load(keys: &Keys, rows: &Rows) {
+fn load(keys: &Keys, rows: &Rows) -> bool {
     let engine = engine(keys);
     let best = BestBlock::from_network(Network::Regtest);
     let loaded = match guarded("loading the wallet", || engine.load(rows, best)) {
@@ -71,7 +71,9 @@ fn load(keys: &Keys, rows: &Rows) {
             let _ = (monitors.get_relevant_txids(), loaded.manager().get_relevant_txids());
         }),
         ("LSPS", &|| {
-            LspTransport::new(keys.node_id()).attach(&loaded).unwrap_or_else(|error| refused(&error, &[Code::Internal]))
+            LspTransport::new(keys.node_id())
+                .attach(&loaded)
+                .unwrap_or_else(|error| assert!(!refused(&error, &[Code::Internal])))
         }),
         ("the summary", &|| drop(Summary::of(&loaded, 0, |_| true))),
         ("the cut", &|| drop(loaded.cut(Batch::default()))),
@@ -81,4 +83,5 @@ fn load(keys: &Keys, rows: &Rows) {
             refused(&error, &[Code::Internal]);
         }
     }
+    true
 }
