@@ -23,7 +23,8 @@ function fuzz({ seed, count, target, from }) {
   const env = { MAYFLY_FUZZ_SEED: seed, MAYFLY_FUZZ_COUNT: count }
   if (target !== undefined) env.MAYFLY_FUZZ_TARGET = target
   if (from !== undefined) env.MAYFLY_FUZZ_FROM = from
-  console.log(`fuzz: seed ${seed}; again: npm run fuzz -- --seed ${seed} --count ${count}${target ? ` --target ${target}` : ''}`)
+  const only = (target ? ` --target ${target}` : '') + (from ? ` --from ${from}` : '')
+  console.log(`fuzz: seed ${seed}; again: npm run fuzz -- --seed ${seed} --count ${count}${only}`)
   const began = Date.now()
   const ended = run(binary, env)
   if (ended.status === 0) {

@@ -45,7 +45,9 @@ fn texts(keys: &Keys) -> Vec<String> {
         let request = MintRequest { amount_msat, description: description.to_owned(), expiry_secs: 600 };
         mint(keys, network, lsp, &route, &request).unwrap().bolt11
     });
-    ours.into_iter().chain(EXAMPLES.map(str::to_owned)).collect()
+    let texts: Vec<String> = ours.into_iter().chain(EXAMPLES.map(str::to_owned)).collect();
+    texts.iter().for_each(|text| assert!(Bolt11Invoice::from_str(text).is_ok(), "{text}"));
+    texts
 }
 
 const EXAMPLES: [&str; 3] = [
