@@ -161,6 +161,17 @@ impl Error {
     }
 }
 
+/// The beginning of a text that somebody else wrote, fit for a message: on one line, bounded, and without characters that do
+/// something to whoever reads it (control characters, changes of direction).
+pub(crate) fn shown(text: &str, most: usize) -> String {
+    let escaped = |c: char| match c {
+        '"' | '\'' | '\\' => c.to_string(),
+        c => c.escape_debug().to_string(),
+    };
+    let more = if text.chars().nth(most).is_some() { "…" } else { "" };
+    text.chars().take(most).map(escaped).collect::<String>() + more
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code.as_str(), self.message)

@@ -14,6 +14,16 @@ pub mod config;
 pub mod entropy;
 pub mod error;
 pub mod events;
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
+mod fuzz;
 pub mod invoice;
 pub mod keys;
 pub mod ldk;

@@ -10,7 +10,19 @@ impl Random {
         let given = std::env::var("MAYFLY_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed: u64 = given.unwrap_or_else(crate::clock::now_ms);
         println!("seed {seed}; again: MAYFLY_SEED={seed} cargo test -p mayfly-core {test}");
-        Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+        Random::seeded(seed)
+    }
+
+    /// Of that seed. Seeds next to each other begin unlike each other.
+    pub fn seeded(seed: u64) -> Self {
+        let mixed = (seed ^ (seed >> 31)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        Random((mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) | 1)
+    }
+
+    /// Of one input of a target, so that each can be made again without those before it.
+    pub fn for_input(seed: u64, target: &str, number: u64) -> Self {
+        let named = target.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
+        Random::seeded(Random::seeded(named ^ number).next())
     }
 
     /// Any number.

@@ -5,7 +5,7 @@
 //! and what was wrong with its answer.
 
 use super::http::{Answer, Http};
-use crate::error::{Error, Result};
+use crate::error::{shown, Error, Result};
 use crate::net::dns::Resolver;
 use crate::stats::Stats;
 use crate::timeouts::Timeouts;
@@ -22,6 +22,9 @@ use std::sync::Arc;
 
 /// Text, hex and small JSON.
 const SMALL: usize = 64 * 1024;
+
+/// How much of somebody else's words an error shows.
+const SHOWN: usize = 120;
 
 /// A transaction can't be larger than a block.
 const RAW_TX: usize = 4_000_000;
@@ -151,25 +154,33 @@ impl Esplora {
     /// The header of a block.
     pub async fn header(&self, hash: BlockHash) -> Result<Header> {
         let path = format!("/block/{hash}/header");
-        let bytes = self.hex(&path, &self.http.get(&path, SMALL).await?)?;
+        self.read_header(&path, hash, &self.http.get(&path, SMALL).await?)
+    }
+
+    pub(crate) fn read_header(&self, path: &str, hash: BlockHash, answer: &Answer) -> Result<Header> {
+        let bytes = self.hex(path, answer)?;
         let header = deserialize::<Header>(&bytes).map_err(|e| {
-            self.http.unavailable(&path, format!("answered {} bytes that are no header: {e}", bytes.len()))
+            self.http.unavailable(path, format!("answered {} bytes that are no header: {e}", bytes.len()))
         })?;
         let got = header.block_hash();
         if got != hash {
-            return Err(self.http.unavailable(&path, format!("answered the header of another block, {got}")));
+            return Err(self.http.unavailable(path, format!("answered the header of another block, {got}")));
         }
-        self.check_work(&path, &header)?;
+        self.check_work(path, &header)?;
         Ok(header)
     }
 
     /// Whether a block is in the best chain, and where.
     pub async fn block_status(&self, hash: BlockHash) -> Result<BlockStatus> {
         let path = format!("/block/{hash}/status");
-        let status: StatusJson = self.json(&path, &self.http.get(&path, SMALL).await?)?;
+        self.read_status(&path, &self.http.get(&path, SMALL).await?)
+    }
+
+    pub(crate) fn read_status(&self, path: &str, answer: &Answer) -> Result<BlockStatus> {
+        let status: StatusJson = self.json(path, answer)?;
         match (status.in_best_chain, status.height) {
             (true, Some(height)) if height <= MAX_HEIGHT => Ok(BlockStatus::Best(height)),
-            (true, height) => Err(self.http.unavailable(&path, format!("in the best chain at height {height:?}"))),
+            (true, height) => Err(self.http.unavailable(path, format!("in the best chain at height {height:?}"))),
             (false, _) => Ok(BlockStatus::Stale),
         }
     }
@@ -177,56 +188,69 @@ impl Esplora {
     /// The best chain's block at a height; `None` above the tip.
     pub async fn block_at(&self, height: u32) -> Result<Option<BlockHash>> {
         let path = format!("/block-height/{height}");
-        let answer = self.http.get(&path, SMALL).await?;
+        self.read_hash_at(&path, &self.http.get(&path, SMALL).await?)
+    }
+
+    pub(crate) fn read_hash_at(&self, path: &str, answer: &Answer) -> Result<Option<BlockHash>> {
         if answer.is_absent() {
             return Ok(None);
         }
-        self.text(&path, &answer).map(Some)
+        self.text(path, answer).map(Some)
     }
 
     /// The block that a transaction is in, proven; `None` while it is unconfirmed or unknown.
     pub async fn inclusion(&self, txid: Txid) -> Result<Option<Inclusion>> {
         let path = format!("/tx/{txid}/merkleblock-proof");
-        let answer = self.http.get(&path, SMALL).await?;
+        self.read_inclusion(&path, txid, &self.http.get(&path, SMALL).await?)
+    }
+
+    pub(crate) fn read_inclusion(&self, path: &str, txid: Txid, answer: &Answer) -> Result<Option<Inclusion>> {
         if answer.is_absent() {
             return Ok(None);
         }
-        let bytes = self.hex(&path, &answer)?;
+        let bytes = self.hex(path, answer)?;
         let proof = deserialize::<MerkleBlock>(&bytes).map_err(|e| {
-            self.http.unavailable(&path, format!("answered {} bytes that are no proof: {e}", bytes.len()))
+            self.http.unavailable(path, format!("answered {} bytes that are no proof: {e}", bytes.len()))
         })?;
-        self.check_work(&path, &proof.header)?;
+        self.check_work(path, &proof.header)?;
         let (mut txids, mut positions) = (Vec::new(), Vec::new());
         proof
             .extract_matches(&mut txids, &mut positions)
-            .map_err(|e| self.http.unavailable(&path, format!("answered a proof that proves nothing: {e}")))?;
+            .map_err(|e| self.http.unavailable(path, format!("answered a proof that proves nothing: {e}")))?;
         match (txids.as_slice(), positions.as_slice()) {
             ([proven], [position]) if *proven == txid => {
                 Ok(Some(Inclusion { header: proof.header, position: *position as usize }))
             }
-            _ => Err(self.http.unavailable(&path, format!("answered a proof for other transactions: {txids:?}"))),
+            (proven, _) => {
+                let first = proven.first().map_or_else(|| "none".to_owned(), Txid::to_string);
+                let what = format!("answered a proof for other transactions: {} of them, first {first}", proven.len());
+                Err(self.http.unavailable(path, what))
+            }
         }
     }
 
     /// A transaction; `None` if the server does not know it.
     pub async fn transaction(&self, txid: Txid) -> Result<Option<Transaction>> {
         let path = format!("/tx/{txid}/raw");
-        let answer = self.http.get(&path, RAW_TX).await?;
+        self.read_transaction(&path, txid, &self.http.get(&path, RAW_TX).await?)
+    }
+
+    pub(crate) fn read_transaction(&self, path: &str, txid: Txid, answer: &Answer) -> Result<Option<Transaction>> {
         if answer.is_absent() {
             return Ok(None);
         }
-        self.succeeded(&path, &answer)?;
+        self.succeeded(path, answer)?;
         let tx = deserialize::<Transaction>(&answer.body).map_err(|e| {
-            self.http.unavailable(&path, format!("answered {} bytes that are no transaction: {e}", answer.body.len()))
+            self.http.unavailable(path, format!("answered {} bytes that are no transaction: {e}", answer.body.len()))
         })?;
         let got = tx.compute_txid();
         if got != txid {
-            return Err(self.http.unavailable(&path, format!("answered another transaction, {got}")));
+            return Err(self.http.unavailable(path, format!("answered another transaction, {got}")));
         }
         // LDK panics on a transaction that spends more than there is; only a made-up block can hold one.
         let total = tx.output.iter().try_fold(Amount::ZERO, |sum, out| sum.checked_add(out.value));
         if total.is_none_or(|sum| sum > Amount::MAX_MONEY) {
-            return Err(self.http.unavailable(&path, "answered a transaction worth more than 21 million bitcoin"));
+            return Err(self.http.unavailable(path, "answered a transaction worth more than 21 million bitcoin"));
         }
         Ok(Some(tx))
     }
@@ -234,16 +258,20 @@ impl Esplora {
     /// What spends an output; `None` if nothing does, or if the server does not know the output.
     pub async fn spend(&self, outpoint: OutPoint) -> Result<Option<Spend>> {
         let path = format!("/tx/{}/outspend/{}", outpoint.txid, outpoint.vout);
-        let answer = self.http.get(&path, SMALL).await?;
+        self.read_spend(&path, &self.http.get(&path, SMALL).await?)
+    }
+
+    pub(crate) fn read_spend(&self, path: &str, answer: &Answer) -> Result<Option<Spend>> {
         if answer.is_absent() {
             return Ok(None);
         }
-        let found: OutspendJson = self.json(&path, &answer)?;
+        let found: OutspendJson = self.json(path, answer)?;
         if !found.spent {
             return Ok(None);
         }
         let Some(Ok(txid)) = found.txid.as_deref().map(Txid::from_str) else {
-            return Err(self.http.unavailable(&path, format!("spent by no transaction id: {:?}", found.txid)));
+            let id = found.txid.map_or_else(|| "none".to_owned(), |id| shown(&id, SHOWN));
+            return Err(self.http.unavailable(path, format!("spent by what is no transaction id: {id}")));
         };
         Ok(Some(Spend { txid, confirmed: found.status.is_some_and(|s| s.confirmed) }))
     }
@@ -251,18 +279,25 @@ impl Esplora {
     /// Feerates by confirmation target (blocks), in sat/vB; not yet judged. Empty on networks without fees.
     pub async fn fee_estimates(&self) -> Result<BTreeMap<u16, f64>> {
         let path = "/fee-estimates";
-        self.json(path, &self.http.get(path, SMALL).await?)
+        self.read_estimates(path, &self.http.get(path, SMALL).await?)
+    }
+
+    pub(crate) fn read_estimates(&self, path: &str, answer: &Answer) -> Result<BTreeMap<u16, f64>> {
+        self.json(path, answer)
     }
 
     /// Hands a transaction to the network. One that the network already has is `Accepted`.
     pub async fn broadcast(&self, tx: &Transaction) -> Result<Broadcast> {
         let path = "/tx";
-        let answer = self.http.post(path, serialize_hex(tx), SMALL).await?;
+        self.read_broadcast(path, tx, &self.http.post(path, serialize_hex(tx), SMALL).await?)
+    }
+
+    pub(crate) fn read_broadcast(&self, path: &str, tx: &Transaction, answer: &Answer) -> Result<Broadcast> {
         if answer.is_absent() {
             return Err(self.http.unavailable(path, format!("answered 404: {}", answer.shown())));
         }
         if answer.status.is_success() {
-            let txid: Txid = self.text(path, &answer)?;
+            let txid: Txid = self.text(path, answer)?;
             if txid != tx.compute_txid() {
                 return Err(self.http.unavailable(path, format!("took another transaction, {txid}")));
             }
@@ -314,7 +349,10 @@ impl Esplora {
     fn json<T: DeserializeOwned>(&self, path: &str, answer: &Answer) -> Result<T> {
         self.succeeded(path, answer)?;
         serde_json::from_slice(&answer.body)
-            .map_err(|e| self.http.unavailable(path, format!("answered {}: {e}", answer.shown())))
+            // serde repeats what it did not expect, however long.
+            .map_err(|e| {
+                self.http.unavailable(path, format!("answered {}: {}", answer.shown(), shown(&e.to_string(), SHOWN)))
+            })
     }
 
     /// `CHAIN_UNAVAILABLE` for answers that contradict each other.

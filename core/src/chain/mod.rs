@@ -15,4 +15,4 @@ pub use fees::Fees;
 pub use sync::{sync, Watched};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

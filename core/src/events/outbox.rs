@@ -1,10 +1,13 @@
 //! Events that are committed and not acked, and the changes to them that the next commit carries.
 
 use super::PaymentEvent;
-use crate::checkpoint::rows::OUTBOX_PREFIX;
-use crate::error::{Code, Error, Result};
+use crate::checkpoint::rows::{NODE, OUTBOX_PREFIX};
+use crate::error::{shown, Code, Error, Result};
 use crate::store::{Batch, Rows};
 use std::collections::BTreeMap;
+
+/// No wallet counts so far; beyond it, the numbers of new events would come to an end.
+const MOST: u64 = u64::MAX / 2;
 
 /// The outbox of one wallet, in the order in which its events happened.
 #[derive(Debug, Default)]
@@ -25,9 +28,16 @@ impl Outbox {
         for (key, bytes) in rows.range(OUTBOX_PREFIX.to_owned()..) {
             let Some(number) = key.strip_prefix(OUTBOX_PREFIX) else { break };
             let number = u64::from_str_radix(number, 16).map_err(|_| unreadable(key))?;
+            // An ack deletes the row by the number: under any other name it would stay.
+            if *key != self::key(number) {
+                return Err(unreadable(key));
+            }
             let event = serde_json::from_slice(bytes).map_err(|_| unreadable(key))?;
             outbox.committed.insert(number, event);
             outbox.next = outbox.next.max(number.saturating_add(1));
+        }
+        if outbox.next > MOST {
+            return Err(unreadable(NODE));
         }
         Ok(outbox)
     }
@@ -94,6 +104,6 @@ fn key(number: u64) -> String {
 fn unreadable(key: &str) -> Error {
     Error::new(
         Code::StateCorrupt,
-        format!("row {key} of the store does not load; nothing was sent or changed; restore the store from where it was written as a whole"),
+        format!("row {} of the store does not load; nothing was sent or changed; restore the store from where it was written as a whole", shown(key, 80)),
     )
 }

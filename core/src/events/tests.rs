@@ -57,3 +57,24 @@ fn an_event_row_that_does_not_parse_is_state_corrupt() {
     let rows = Rows::from([("outbox/0000000000000000".to_owned(), b"{".to_vec())]);
     assert_eq!(Outbox::load(&rows, 0).unwrap_err().code, crate::error::Code::StateCorrupt);
 }
+
+/// Its ack would delete the row of the right name, and the event be told for ever.
+#[test]
+fn an_event_row_whose_key_is_not_as_it_was_written_is_state_corrupt() {
+    let bytes = serde_json::to_vec(&event("a")).unwrap();
+    for number in ["0", "+000000000000001", "000000000000000A", "00000000000000010", "0000000000000001\n\u{202e}", ""] {
+        let error = Outbox::load(&Rows::from([(format!("outbox/{number}"), bytes.clone())]), 0).unwrap_err();
+        assert_eq!(error.code, crate::error::Code::StateCorrupt, "{number}");
+        assert!(!error.message.contains(['\n', '\u{202e}']), "{error:?}");
+    }
+}
+
+#[test]
+fn an_outbox_that_could_not_count_on_is_state_corrupt() {
+    let bytes = serde_json::to_vec(&event("a")).unwrap();
+    let last = Rows::from([(format!("outbox/{:016x}", u64::MAX), bytes)]);
+    for (rows, next) in [(Rows::new(), u64::MAX), (last, 0)] {
+        assert_eq!(Outbox::load(&rows, next).unwrap_err().code, crate::error::Code::StateCorrupt);
+    }
+    Outbox::load(&Rows::new(), u64::MAX / 2).unwrap().push(event("b"));
+}

@@ -2,7 +2,7 @@
 
 use super::transport::LspTransport;
 use super::{scid, JitRoute};
-use crate::error::{Code, Error, Result};
+use crate::error::{shown, Code, Error, Result};
 use serde_json::{json, Value};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -35,7 +35,7 @@ async fn ask(transport: &LspTransport, method: &str, each: Duration, send: &impl
 }
 
 /// `{ "protocols": [2, 4, 5] }`. Numbers that are no protocol's are passed over.
-pub(super) fn parse_protocols(result: &Value) -> Result<Vec<u16>> {
+pub(crate) fn parse_protocols(result: &Value) -> Result<Vec<u16>> {
     let Some(listed) = result.get("protocols").and_then(Value::as_array) else {
         return Err(senseless("list_protocols", result));
     };
@@ -43,7 +43,7 @@ pub(super) fn parse_protocols(result: &Value) -> Result<Vec<u16>> {
 }
 
 /// `{ "jit_channel_scid": "bxtxo", "lsp_cltv_expiry_delta": 72 }`; additional fields are ignored.
-pub(super) fn parse_registration(result: &Value) -> Result<JitRoute> {
+pub(crate) fn parse_registration(result: &Value) -> Result<JitRoute> {
     let text = result.get("jit_channel_scid").and_then(Value::as_str);
     let delta = result.get("lsp_cltv_expiry_delta").and_then(Value::as_u64).filter(|d| CLTV_DELTAS.contains(d));
     let parsed = text.and_then(|text| scid::parse(text).ok()).zip(delta.and_then(|delta| u16::try_from(delta).ok()));
@@ -54,7 +54,7 @@ pub(super) fn parse_registration(result: &Value) -> Result<JitRoute> {
 }
 
 fn senseless(method: &str, result: &Value) -> Error {
-    let shown: String = result.to_string().chars().take(200).collect();
+    let shown = shown(&result.to_string(), 200);
     Error::new(Code::LspRejected, format!("the LSP's {method} answer makes no sense: {shown}"))
 }
 

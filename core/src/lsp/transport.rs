@@ -9,7 +9,7 @@
 
 use crate::checkpoint::{BroadcastGate, Loaded};
 use crate::entropy;
-use crate::error::{Code, Error, Result};
+use crate::error::{shown, Code, Error, Result};
 use crate::ldk::ChannelManager;
 use bitcoin::secp256k1::PublicKey;
 use lightning::chain::Filter;
@@ -160,7 +160,7 @@ fn result_of(message: &Value) -> Result<Value> {
     let code = error.and_then(|e| e.get("code")).and_then(Value::as_i64);
     let text = error.and_then(|e| e.get("message")).and_then(Value::as_str).unwrap_or("no text");
     let code = code.map_or_else(|| "without a code".to_owned(), |code| format!("with code {code}"));
-    let text: String = text.chars().take(200).collect();
+    let text = shown(text, 200);
     Err(Error::new(Code::LspRejected, format!("the LSP refused the request {code}: {text}")))
 }
 
@@ -232,4 +232,4 @@ impl CustomMessageHandler for LspTransport {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 #[path = "transport_tests.rs"]
-pub(in crate::lsp) mod tests;
+pub(crate) mod tests;

@@ -5,15 +5,16 @@ use crate::checkpoint::tests::{keys, load};
 use crate::store::Rows;
 use crate::testing::Random;
 use lightning::ln::peer_handler::CustomMessageHandler;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-pub(in crate::lsp) struct Lsp {
+pub(crate) struct Lsp {
     pub transport: LspTransport,
     _loaded: Loaded,
 }
 
 /// A transport on a loaded wallet, connected to its LSP.
-pub(in crate::lsp) fn connected() -> Lsp {
+pub(crate) fn connected() -> Lsp {
     let loaded = load(&keys(false), &Rows::new()).unwrap();
     let transport = LspTransport::new(lsp_id());
     transport.attach(&loaded).unwrap();
@@ -22,7 +23,8 @@ pub(in crate::lsp) fn connected() -> Lsp {
 }
 
 fn lsp_id() -> PublicKey {
-    keys(true).node_id()
+    static ID: OnceLock<PublicKey> = OnceLock::new();
+    *ID.get_or_init(|| keys(true).node_id())
 }
 
 fn init() -> Init {
@@ -37,6 +39,16 @@ impl Lsp {
         sent.into_iter().map(|(_, message)| message.payload).collect()
     }
 
+    pub fn id(&self) -> PublicKey {
+        lsp_id()
+    }
+
+    /// The connection ends and another begins.
+    pub fn reconnect(&self) {
+        self.transport.peer_disconnected(lsp_id());
+        self.transport.peer_connected(lsp_id(), &init(), false).unwrap();
+    }
+
     pub fn says(&self, payload: &str) {
         let result = self.transport.handle_custom_message(RawLSPSMessage { payload: payload.to_owned() }, lsp_id());
         if let Err(error) = result {
@@ -48,7 +60,7 @@ impl Lsp {
     }
 }
 
-pub(in crate::lsp) fn id(request: &str) -> String {
+pub(crate) fn id(request: &str) -> String {
     serde_json::from_str::<Value>(request).unwrap()["id"].as_str().unwrap().to_owned()
 }
 

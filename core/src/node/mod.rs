@@ -11,13 +11,13 @@ mod ldk_events;
 mod link;
 mod mailbox;
 mod receive;
-mod row;
+pub(crate) mod row;
 mod serve;
-mod session;
+pub(crate) mod session;
 mod shared;
 #[cfg(test)]
 mod tests;
-mod view;
+pub(crate) mod view;
 mod waiting;
 mod worker;
 

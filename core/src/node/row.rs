@@ -6,6 +6,7 @@ use crate::error::{Code, Error, Result};
 use crate::lsp::JitRoute;
 use crate::store::{Batch, Rows};
 use bitcoin::secp256k1::PublicKey;
+use bitcoin::Amount;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -47,7 +48,7 @@ struct Layout {
     version: u32,
 }
 
-fn unreadable(_: serde_json::Error) -> Error {
+fn unreadable() -> Error {
     Error::new(
         Code::StateCorrupt,
         "row node of the store does not load; nothing was sent or changed; restore the store from where it was written as a whole",
@@ -59,14 +60,20 @@ impl NodeRow {
     pub fn load(rows: &Rows) -> Result<Self> {
         let Some(bytes) = rows.get(rows::NODE) else { return Ok(NodeRow::default()) };
         // Alone and first: nothing else of a newer layout need be readable.
-        let Layout { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
+        let Layout { version } = serde_json::from_slice(bytes).map_err(|_| unreadable())?;
         if version > VERSION {
             return Err(Error::new(
                 Code::StateCorrupt,
                 format!("the store was written by a newer mayfly (row version {version}, this one knows {VERSION}); update mayfly"),
             ));
         }
-        serde_json::from_slice(bytes).map_err(unreadable)
+        let row: NodeRow = serde_json::from_slice(bytes).map_err(|_| unreadable())?;
+        let sats = row.spendable_sats.values().try_fold(0u64, |sum, sats| sum.checked_add(*sats));
+        // Whoever adds them up need not think of an overflow.
+        if sats.is_none_or(|sats| sats > Amount::MAX_MONEY.to_sat()) {
+            return Err(unreadable());
+        }
+        Ok(row)
     }
 
     /// Forgets told payments that can't be repeated: all but the newest, and those that LDK repeated at this load. What it did

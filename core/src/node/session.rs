@@ -157,7 +157,7 @@ impl Session {
 }
 
 /// Runs LDK code; a panic in it becomes `INTERNAL` and the node is over, the process is not.
-pub(super) fn guarded<T>(what: &str, call: impl FnOnce() -> T) -> Result<T> {
+pub(crate) fn guarded<T>(what: &str, call: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
         let text = panic
             .downcast_ref::<String>()

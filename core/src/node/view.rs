@@ -116,7 +116,7 @@ impl Summary {
         let expiry = self.unfulfilled.values().min()?;
         let height = expiry.saturating_sub(HTLC_FAIL_BACK_BUFFER);
         let blocks = u64::from(height.saturating_sub(self.height));
-        Some(WakeBy { height, estimated_at_ms: self.at_ms + blocks * BLOCK_SECONDS * 1000 })
+        Some(WakeBy { height, estimated_at_ms: self.at_ms.saturating_add(blocks * BLOCK_SECONDS * 1000) })
     }
 
     /// The same for one payment.

@@ -1,7 +1,7 @@
 //! Against a server that answers well and badly.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod blocks;
+pub(crate) mod blocks;
 mod esplora;
 mod fees;
 mod http;

@@ -61,6 +61,24 @@ fn a_row_that_does_not_load_is_state_corrupt_and_shows_nothing_of_itself() {
 }
 
 #[test]
+fn a_row_with_more_money_than_there_is_does_not_load() {
+    let mut row = NodeRow::default();
+    for (sats, loads) in [(2_100_000_000_000_000, true), (2_100_000_000_000_001, false), (u64::MAX, false)] {
+        row.spendable_sats = [("a:0".to_owned(), sats - 1), ("b:1".to_owned(), 1)].into();
+        assert_eq!(load(&staged(&row)).is_ok(), loads, "{sats}");
+    }
+}
+
+#[test]
+fn a_row_of_an_impossible_time_still_says_by_which_height_to_wake() {
+    let mut row = NodeRow::default();
+    row.summary.at_ms = u64::MAX;
+    row.summary.unfulfilled.insert("00".to_owned(), u32::MAX);
+    let loaded = load(&staged(&row)).unwrap();
+    assert_eq!(loaded.summary.wake_by().unwrap().estimated_at_ms, u64::MAX);
+}
+
+#[test]
 fn the_newest_told_payments_and_those_that_ldk_repeated_are_kept() {
     let all: Vec<String> = (0..40).map(|number| number.to_string()).collect();
     let mut row = telling(&all);

@@ -11,7 +11,7 @@
 //! has on it, those of other threads too. So nothing but SQLite opens the file, except to create it.
 
 use crate::clock;
-use crate::error::{Code, Error, Holder};
+use crate::error::{shown, Code, Error, Holder};
 use crate::store::{Batch, Claimant, Epoch, Nonce, Position, Rows, Seq, Snapshot, WalletId, COLD_PREFIX};
 use rusqlite::config::DbConfig;
 use rusqlite::{params, Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
@@ -313,6 +313,8 @@ fn failed(what: &str, path: &Path, error: &io::Error) -> Fault {
 }
 
 fn corrupt(path: &Path, why: &str) -> Fault {
+    // SQLite repeats what it found, which may be anything.
+    let why = shown(why, 200);
     Fault::Failed(Error::new(
         Code::StateCorrupt,
         format!(

@@ -1,0 +1,193 @@
+//! Rows as a store may give them back: from a damaged disk, another version, or somebody's hand.
+
+use super::{refused, Target};
+use crate::checkpoint::rows::{NODE, OUTBOX_PREFIX};
+use crate::checkpoint::tests::keys;
+use crate::error::Code;
+use crate::events::{EventType, Outbox, PaymentEvent};
+use crate::lsp::JitRoute;
+use crate::node::row::NodeRow;
+use crate::node::view::ChannelSummary;
+use crate::store::file::FileStore;
+use crate::store::{Batch, Claimant, Nonce, Outcome, Rows, Store, WalletId};
+use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+
+pub(super) fn targets() -> Vec<Target> {
+    let folder = tempfile::tempdir().unwrap();
+    let database = database(folder.path());
+    vec![
+        Target::new("row-node", 50_000, &node_rows(), node_row),
+        Target::new("rows-outbox", 50_000, &outbox_rows(), outbox),
+        Target::new("sqlite", 2_000, &[database], move |input| sqlite(folder.path(), input)),
+    ]
+}
+
+fn staged(row: &NodeRow) -> Vec<u8> {
+    let mut batch = Batch::default();
+    row.stage(&mut batch).unwrap();
+    batch.puts()[NODE].clone()
+}
+
+fn node_rows() -> Vec<Vec<u8>> {
+    let lsp = keys(true).node_id();
+    let mut row = NodeRow::default();
+    let new = staged(&row);
+    row.set_route(&lsp, JitRoute { scid: 512_345 << 40 | 1_203 << 16 | 5, cltv_expiry_delta: 72 });
+    row.fees = Some(r#"{"maximum":12500,"urgent":5000}"#.to_owned());
+    row.next_event = 7;
+    row.told = vec!["11".repeat(32), "22".repeat(32)];
+    row.spendable_sats.insert(format!("{}:1", "33".repeat(32)), 90_000);
+    row.summary.height = 850_000;
+    row.summary.at_ms = 1_700_000_000_000;
+    row.summary.balance.lightning_msat = 21_000_000;
+    row.summary.unfulfilled.insert("44".repeat(32), 850_144);
+    row.summary.channels.push(ChannelSummary {
+        channel_id: "55".repeat(32),
+        counterparty_node_id: lsp.to_string(),
+        funding_txid: Some("66".repeat(32)),
+        funding_vout: Some(0),
+        short_channel_id: Some("850000x1x0".to_owned()),
+        capacity_sats: 100_000,
+        inbound_msat: 1,
+        outbound_msat: 2,
+        is_ready: true,
+        is_usable: false,
+        confirmations: None,
+        pending_htlcs: 1,
+    });
+    vec![new, staged(&row)]
+}
+
+/// What loads stages as what loads again, and can be asked anything; an error shows nothing of the row.
+fn node_row(input: &[u8]) -> bool {
+    let lsp = keys_of_lsp();
+    let rows = Rows::from([(NODE.to_owned(), input.to_vec())]);
+    match NodeRow::load(&rows) {
+        Ok(row) => {
+            let bytes = staged(&row);
+            let again = NodeRow::load(&Rows::from([(NODE.to_owned(), bytes.clone())])).unwrap();
+            assert_eq!(staged(&again), bytes);
+            let _ = (row.route_of(&lsp), row.summary.wake_by(), row.summary.wake_by_of(&"44".repeat(32)));
+            let sats: u64 = row.spendable_sats.values().sum();
+            assert!(sats <= 2_100_000_000_000_000);
+            match Outbox::load(&rows, row.next_event) {
+                Ok(mut outbox) => {
+                    outbox.push(event("next"));
+                    true
+                }
+                Err(error) => refused(&error, &[Code::StateCorrupt]),
+            }
+        }
+        Err(error) => refused(&error, &[Code::StateCorrupt]),
+    }
+}
+
+fn keys_of_lsp() -> bitcoin::secp256k1::PublicKey {
+    use std::sync::OnceLock;
+    static LSP: OnceLock<bitcoin::secp256k1::PublicKey> = OnceLock::new();
+    *LSP.get_or_init(|| keys(true).node_id())
+}
+
+fn event(id: &str) -> PaymentEvent {
+    PaymentEvent {
+        id: id.to_owned(),
+        event_type: EventType::Received,
+        payment_hash: "00".repeat(32),
+        payment_id: Some("11".repeat(32)),
+        amount_msat: 21_000,
+        skimmed_msat: 630,
+        reason: None,
+        timestamp_ms: 1_700_000_000_000,
+        wake_by: Some(850_000),
+    }
+}
+
+/// Rows as `key`, a tab, the value; one a line.
+fn outbox_rows() -> Vec<Vec<u8>> {
+    let mut outbox = Outbox::default();
+    for id in ["a", "b", "c"] {
+        outbox.push(PaymentEvent { reason: Some("too \"much\"\n".to_owned()), ..event(id) });
+    }
+    let mut batch = Batch::default();
+    outbox.stage(&mut batch).unwrap();
+    let line = |(key, value): (&String, &Vec<u8>)| [key.as_bytes(), b"\t", value].concat();
+    let all: Vec<Vec<u8>> = batch.puts().iter().map(line).collect();
+    vec![all.join(&b'\n'), all[0].clone()]
+}
+
+/// Each event that loads can be acked once, and then its row is gone: an event that stays would be told for ever.
+fn outbox(input: &[u8]) -> bool {
+    let mut rows = Rows::new();
+    for line in input.split(|byte| *byte == b'\n') {
+        let Some(tab) = line.iter().position(|byte| *byte == b'\t') else { continue };
+        rows.insert(String::from_utf8_lossy(&line[..tab]).into_owned(), line[tab + 1..].to_vec());
+    }
+    let mut outbox = match Outbox::load(&rows, 0) {
+        Ok(outbox) => outbox,
+        Err(error) => return refused(&error, &[Code::StateCorrupt]),
+    };
+    let ids: Vec<String> = outbox.iter().map(|event| event.id.clone()).collect();
+    assert_eq!(ids.len(), rows.keys().filter(|key| key.starts_with(OUTBOX_PREFIX)).count());
+    outbox.push(event("new"));
+    assert!(ids.iter().all(|id| outbox.ack(id)));
+    let mut batch = Batch::default();
+    outbox.stage(&mut batch).unwrap();
+    rows.retain(|key, _| !batch.deletes().contains(key));
+    rows.extend(batch.puts().clone());
+    let left = Outbox::load(&rows, 0).unwrap();
+    assert_eq!(left.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["new"]);
+    !ids.is_empty()
+}
+
+const WALLET: WalletId = WalletId([7; 32]);
+
+fn claimant() -> Claimant {
+    Claimant { pid: 1, host: Some("fuzz".to_owned()), ttl: Duration::from_secs(8) }
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+}
+
+/// A database with a wallet's rows, as one file: its log is written back.
+fn database(folder: &Path) -> Vec<u8> {
+    let mut batch = Batch::default();
+    for (key, bytes) in
+        [("manager", 500), ("monitor/a", 6_000), ("node", 900), ("outbox/0000000000000000", 300), ("ledger/x", 80)]
+    {
+        batch.put(key, vec![b'.'; bytes]);
+    }
+    wait(async {
+        let mut store = FileStore::open(folder, WALLET);
+        let snapshot = store.claim_and_load(&claimant()).await.unwrap();
+        let committed = store.commit(snapshot.position, Nonce([1; 16]), &batch).await;
+        assert!(matches!(committed, Outcome::Committed(_)));
+    });
+    let path = path(folder);
+    rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    std::fs::read(path).unwrap()
+}
+
+fn path(folder: &Path) -> std::path::PathBuf {
+    folder.join(format!("{}.sqlite", WALLET.short_hex()))
+}
+
+/// A damaged database is read, or refused; whichever, it may be asked again.
+fn sqlite(folder: &Path, input: &[u8]) -> bool {
+    let path = path(folder);
+    for log in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(folder.join(format!("{}.sqlite{log}", WALLET.short_hex())));
+    }
+    std::fs::write(path, input).unwrap();
+    let codes = [Code::StateCorrupt, Code::StoreUnavailable, Code::InvalidOption];
+    wait(async {
+        let mut store = FileStore::open(folder, WALLET);
+        if let Err(error) = store.read(&["", "ledger/"]).await {
+            refused(&error, &codes);
+        }
+        let claimed = store.claim_and_load(&claimant()).await;
+        claimed.map_or_else(|error| refused(&error, &codes), |_| true)
+    })
+}
