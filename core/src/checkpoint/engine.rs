@@ -4,7 +4,7 @@ use super::persist::Change;
 use super::queues::Parcel;
 use super::{rows, BroadcastGate, Fault, MessageGate, PersistQueue, Recovery};
 use crate::clock;
-use crate::error::{Code, Error, Result};
+use crate::error::{shown, Code, Error, Result};
 use crate::ldk::{ChainMonitor, ChannelManager, ChannelMonitor, Fees, MessageRouter, NetworkGraph, Router, Scorer};
 use crate::log::LdkLog;
 use crate::store::{Batch, Rows};
@@ -16,8 +16,12 @@ use lightning::routing::scoring::{ProbabilisticScoringDecayParameters, Probabili
 use lightning::sign::{KeysManager, NodeSigner};
 use lightning::util::config::UserConfig;
 use lightning::util::ser::{ReadableArgs, Writeable};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
+
+/// How much of a row's key an error shows: `monitor/` and a funding outpoint.
+const ROW_SHOWN: usize = 80;
 
 /// What an engine is made of.
 pub struct EngineParams {
@@ -151,8 +155,7 @@ impl Engine {
     fn read_monitor(&self, key: &str, bytes: &[u8]) -> Result<ChannelMonitor> {
         let keys = self.params.keys.as_ref();
         let mut bytes = bytes;
-        let read = <(BlockHash, ChannelMonitor)>::read(&mut bytes, (keys, keys));
-        read.map(|(_, monitor)| monitor).map_err(|error| corrupt(key, &error))
+        loaded(key, || <(BlockHash, ChannelMonitor)>::read(&mut bytes, (keys, keys)))
     }
 
     fn routers(&self) -> (Arc<Router>, Arc<MessageRouter>) {
@@ -185,8 +188,7 @@ impl Engine {
             monitors.iter().collect(),
         );
         let mut bytes = bytes;
-        let read = <(BlockHash, ChannelManager)>::read(&mut bytes, args);
-        read.map(|(_, manager)| manager).map_err(|error| corrupt(rows::MANAGER, &error))
+        loaded(rows::MANAGER, || <(BlockHash, ChannelManager)>::read(&mut bytes, args))
     }
 
     fn new_manager(&self, best: BestBlock) -> ChannelManager {
@@ -290,9 +292,16 @@ impl Loaded {
     }
 }
 
-fn corrupt(row: &str, error: &DecodeError) -> Error {
-    Error::new(
+/// What a row holds. LDK refuses most broken rows and panics on some.
+fn loaded<T>(row: &str, read: impl FnOnce() -> std::result::Result<(BlockHash, T), DecodeError>) -> Result<T> {
+    let problem = match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(Ok((_, value))) => return Ok(value),
+        Ok(Err(error)) => format!("{error:?}"),
+        Err(_) => "LDK panicked".to_owned(),
+    };
+    let row = shown(row, ROW_SHOWN);
+    Err(Error::new(
         Code::StateCorrupt,
-        format!("row {row} of the store does not load ({error:?}); nothing was sent or changed; restore the store from where it was written as a whole; if that is lost for good, `recover: 'force-close'` gives the channels up"),
-    )
+        format!("row {row} of the store does not load ({problem}); nothing was sent or changed; restore the store from where it was written as a whole; if that is lost for good, `recover: 'force-close'` gives the channels up"),
+    ))
 }
