@@ -69,10 +69,5 @@ pub type PeerManager<C, M = MessageGate> = peer_handler::PeerManager<
     Arc<ChainMonitor>,
 >;
 /// What a [`PeerManager`] is made of.
-pub type PeerHandlers<C, M = MessageGate> = MessageHandler<
-    Arc<M>,
-    Arc<IgnoringMessageHandler>,
-    Arc<IgnoringMessageHandler>,
-    Arc<C>,
-    Arc<ChainMonitor>,
->;
+pub type PeerHandlers<C, M = MessageGate> =
+    MessageHandler<Arc<M>, Arc<IgnoringMessageHandler>, Arc<IgnoringMessageHandler>, Arc<C>, Arc<ChainMonitor>>;
