@@ -19,7 +19,7 @@ async function opened(wallet, more = {}, openChannel = {}) {
   await wallet.open(more)
   const answers = await until(async () => {
     const messages = (await lab.get(`/messages?since=${since}`)).filter(({ direction, peer }) => direction === 'got' && peer === wallet.nodeId)
-    const found = messages.map(({ type }) => type).filter((type) => ['error_message', 'channel_ready'].includes(type))
+    const found = messages.map(({ type }) => type).filter((type) => ['error', 'channel_ready'].includes(type))
     return found.length >= (more.count ?? 1) && found
   }, 'the answers to open_channel')
   await wallet.hostile({})
@@ -56,7 +56,7 @@ test('a channel that would cost the wallet is refused with a reason, in the log 
     await node.startReceiving()
     for (const [what, [more, fields]] of Object.entries(REFUSED)) {
       const { answers, channels } = await opened(wallet, more, fields)
-      assert.deepEqual([answers, channels], [['error_message'], []], what)
+      assert.deepEqual([answers, channels], [['error'], []], what)
     }
     assert.equal(node.state, 'running')
     await node.stop()
@@ -85,13 +85,14 @@ test('a flood of channels ends at eight that nothing was received through, and a
     let refused = 0
     for (let wave = 0; wave < 5; wave++) {
       const { answers } = await opened(wallet, { count: 20 })
-      refused += answers.filter((type) => type === 'error_message').length
+      refused += answers.filter((type) => type === 'error').length
     }
     assert.ok(refused > 0)
     assert.equal((await wallet.channels()).length, 8)
     assert.equal((await node.listChannels()).length, 8)
     await receiveOne(lab, node, 21_000)
     // One of them is in use now: there is room for one more, and no second.
+    await node.startReceiving()
     const { channels } = await opened(wallet, { count: 2 })
     assert.equal(channels.length, 1)
     await node.stop()

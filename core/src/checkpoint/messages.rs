@@ -12,7 +12,7 @@
 //! peer sends its own right behind `init`, so nothing is lost by listening first.
 
 use super::queues::{Parcel, Queues};
-use super::{Fault, PersistQueue};
+use super::{reserve, Fault, PersistQueue};
 use crate::error::{Code, Error};
 use crate::ldk::{ChainMonitor, ChannelManager};
 use bitcoin::constants::ChainHash;
@@ -206,7 +206,6 @@ macro_rules! forward {
 
 impl ChannelMessageHandler for MessageGate {
     forward!(
-        handle_open_channel(&OpenChannel),
         handle_open_channel_v2(&OpenChannelV2),
         handle_accept_channel(&AcceptChannel),
         handle_accept_channel_v2(&AcceptChannelV2),
@@ -240,6 +239,18 @@ impl ChannelMessageHandler for MessageGate {
         handle_channel_update(&ChannelUpdate),
         handle_error(&ErrorMessage),
     );
+
+    fn handle_open_channel(&self, peer: PublicKey, message: &OpenChannel) {
+        match reserve::refusal(peer, message) {
+            Some(answer) => {
+                self.queues().push(vec![answer], self.queue.is_empty());
+                self.wake.notify_one();
+            }
+            None => drop(
+                self.deliver("handle_open_channel", |attached| attached.manager.handle_open_channel(peer, message)),
+            ),
+        }
+    }
 
     fn handle_update_add_htlc(&self, peer: PublicKey, message: &UpdateAddHTLC) {
         self.htlcs_added.fetch_add(1, Ordering::Relaxed);

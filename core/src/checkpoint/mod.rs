@@ -21,6 +21,7 @@ mod fault;
 mod messages;
 mod persist;
 mod queues;
+mod reserve;
 pub mod rows;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]

@@ -2,7 +2,7 @@
 //!
 //! * money pushed into it, which no payment and no event accounts for;
 //! * a channel to be announced: the network would learn who is a wallet behind this LSP;
-//! * a reserve or a smallest payment so high that what was received could hardly be spent again;
+//! * a smallest payment so high that what was received could hardly be spent again (a reserve so high: `checkpoint/reserve`);
 //! * ever more channels that nothing was received through: each makes every later start slower, and a 0-conf channel whose
 //!   funding is never broadcast costs the LSP nothing.
 //!
@@ -15,10 +15,6 @@ use lightning::ln::msgs::ChannelParameters;
 
 /// More than an LSP opens ahead of its payments: parts of one payment and payments at the same instant use one channel.
 const MAX_UNUSED: usize = 8;
-/// What eclair tolerates, five times BOLT 2's suggestion.
-const MAX_RESERVE_PERCENT: u64 = 5;
-/// LDK's own least demand: small channels have more than these percents.
-const LEAST_RESERVE_SATS: u64 = 1_000;
 /// A thousand satoshi: nobody's least payment is larger; usual are 1 and 1,000 millisatoshi.
 const MAX_HTLC_MINIMUM_MSAT: u64 = 1_000_000;
 
@@ -47,15 +43,9 @@ pub(super) fn refusal(
     }
 }
 
-/// Whether something was received through a channel, or is on its way in it.
+/// Whether something was received through a channel, or is on its way in it. One that is only being opened has no balances yet.
 pub(super) fn is_used(channel: &ChannelDetails) -> bool {
-    !channel.pending_inbound_htlcs.is_empty() || own_msat(channel, |_| false) > 0
-}
-
-/// Why an accepted channel is given up before it is funded: LDK tells of the reserve only now.
-pub(super) fn refused_reserve(capacity_sats: u64, reserve_sats: u64) -> Option<String> {
-    let most = (capacity_sats.saturating_mul(MAX_RESERVE_PERCENT) / 100).max(LEAST_RESERVE_SATS);
-    (reserve_sats > most).then(|| format!("channel_reserve_satoshis is {reserve_sats}: at most {most}"))
+    channel.is_channel_ready && (!channel.pending_inbound_htlcs.is_empty() || own_msat(channel, |_| false) > 0)
 }
 
 #[cfg(test)]

@@ -98,31 +98,22 @@ impl Session {
     /// 0-conf from the configured LSP, unless it is refused; nothing from anyone else.
     fn answer_open_channel(&self, channel: &ChannelId, peer: PublicKey, refusal: Option<String>) {
         let manager = self.loaded.manager();
-        let refusal = match refusal {
-            _ if peer != self.config.lsp.node_id => Some("only the configured LSP may open".to_owned()),
+        let reason = match refusal {
+            _ if peer != self.config.lsp.node_id => "only the configured LSP may open".to_owned(),
+            Some(reason) => reason,
             None => {
                 let overrides = Some(channel_overrides());
                 let accepted = manager.accept_inbound_channel_from_trusted_peer_0conf(channel, &peer, 0, overrides);
                 if let Err(error) = accepted {
                     tracing::warn!(%channel, %peer, ?error, "LDK refused a channel");
-                    return;
                 }
-                self.refused_reserve(channel)
+                return;
             }
-            refusal => refusal,
         };
-        let Some(reason) = refusal else { return };
         tracing::warn!(%channel, %peer, reason, "refused a channel");
         if let Err(error) = manager.force_close_broadcasting_latest_txn(channel, &peer, reason) {
             tracing::warn!(%channel, %peer, ?error, "a channel request was not answered");
         }
-    }
-
-    fn refused_reserve(&self, channel: &ChannelId) -> Option<String> {
-        let channels = self.loaded.manager().list_channels();
-        let accepted = channels.iter().find(|accepted| accepted.channel_id == *channel)?;
-        let reserve = accepted.unspendable_punishment_reserve?;
-        channel_policy::refused_reserve(accepted.channel_value_satoshis, reserve)
     }
 
     fn claim_or_refuse(&mut self, hash: PaymentHash, purpose: &PaymentPurpose, amount_msat: u64, skimmed_msat: u64) {

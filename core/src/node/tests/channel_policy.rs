@@ -40,11 +40,3 @@ fn each_offence_is_refused_with_its_value() {
         assert!(refusal.as_ref().is_some_and(|text| text.contains(says)), "{refusal:?}");
     }
 }
-
-#[test]
-fn a_reserve_is_at_most_five_percent_or_what_ldk_asks_for_in_a_small_channel() {
-    assert_eq!(refused_reserve(100_000, 5_000), None);
-    assert!(refused_reserve(100_000, 5_001).is_some_and(|text| text.contains("5001") && text.contains("5000")));
-    assert_eq!(refused_reserve(4_000, 1_000), None);
-    assert!(refused_reserve(4_000, 1_001).is_some());
-}
