@@ -93,7 +93,8 @@ test('a reestablish that is old or garbage is STATE_CORRUPT, and says that the s
 test('errors and a shutdown before an honest channel_reestablish are passed over, and the payment arrives', async (t) => {
   const { wallet, channelId } = await withHistory(t)
   const before = await mempool()
-  await wallet.hostile({ greeting: ['an error for the channel', 'an error for all channels', 'a shutdown', 'a revocation'].map((what) => LIES[what](channelId)) })
+  // Not the error for all channels: LDK ends the connection for it.
+  await wallet.hostile({ greeting: ['an error for the channel', 'a shutdown', 'a revocation'].map((what) => LIES[what](channelId)) })
   await wallet.live((node) => receiveOne(lab, node))
   assert.deepEqual(await mempool(), before, 'nothing was broadcast')
   assert.deepEqual((await wallet.channels()).map((channel) => channel.channelId), [channelId])
@@ -109,13 +110,16 @@ test('an error after the channel_reestablish closes the channel, as BOLT 1 asks,
       await wallet.say(error(channel ?? channelId))
       await until(async () => (await mempool()).length > before.length, 'our commitment in the mempool')
       assert.deepEqual(await node.listChannels(), [])
-      const balance = await node.getBalance()
-      assert.equal(balance.lightningMsat, 0)
-      // Its fee is the LSP's.
-      assert.equal(balance.pendingCloseSats + balance.onchainSats, Math.floor(lightningMsat / 1_000))
       await node.stop()
     })
     await lab.post('/mine', { blocks: 1 })
+    await wallet.live(async (node) => {
+      await node.start()
+      const balance = await node.getBalance()
+      // The commitment's fee is the LSP's, who opened the channel.
+      assert.deepEqual([balance.lightningMsat, balance.pendingCloseSats + balance.onchainSats], [0, Math.floor(lightningMsat / 1_000)])
+      await node.stop()
+    })
     await wallet.isPayable()
   }
 })

@@ -170,11 +170,9 @@ fn closing_error(event: &MessageSendEvent, channel: ChannelId) -> Option<&str> {
     (msg.channel_id == channel).then_some(msg.data.as_str())
 }
 
-/// LDK ends the connection, and closes nothing.
-fn is_disconnect(event: &MessageSendEvent, peer: PublicKey) -> bool {
-    let MessageSendEvent::HandleError { node_id, action } = event else { return false };
-    *node_id == peer
-        && matches!(action, ErrorAction::DisconnectPeer { .. } | ErrorAction::DisconnectPeerWithWarning { .. })
+/// LDK has something against what the peer said, be it only a warning.
+fn is_complaint(event: &MessageSendEvent, peer: PublicKey) -> bool {
+    matches!(event, MessageSendEvent::HandleError { node_id, .. } if *node_id == peer)
 }
 
 fn does_not_fit(channel: ChannelId, why: &str) -> Error {
@@ -362,7 +360,7 @@ impl ChannelMessageHandler for MessageGate {
             self.fault.raise(does_not_fit(message.channel_id, refusal));
             return;
         }
-        let refused = answer.iter().any(|event| is_disconnect(event, peer));
+        let refused = answer.iter().any(|event| is_complaint(event, peer));
         let mut queues = self.queues();
         if !refused {
             queues.confirm(peer, message.channel_id);
