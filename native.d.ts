@@ -233,8 +233,8 @@ export interface PaymentEvent {
   /** For `ackEvent`; stable across redeliveries, ordered as the events happened. */
   id: string
   /**
-   * `Received`: claimed and committed, the money is ours. `SkimRefused`: the LSP wanted to keep more than the limit, and
-   * the payment was refused.
+   * `Received`: claimed and committed, the money is ours. `SkimRefused`: the LSP wanted to keep more than the limit, or kept
+   * something and did not say so, and the payment was refused; told once per payment until it is acked.
    */
   eventType: 'Received' | 'SkimRefused'
   /** 64 hex characters. */

@@ -2,7 +2,7 @@
 // not know, or has an old state of, is made to force-close it.
 
 import assert from 'node:assert/strict'
-import { cpSync, mkdirSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { startLab } from '../scripts/support/lab.mjs'
@@ -139,4 +139,57 @@ test('a store that went back two payments is STATE_CORRUPT: no force-close, and 
   swap(newest)
   await life(it.options, (node) => receiveOne(lab, node))
   assert.deepEqual((await channelsOf(it.nodeId)).map(({ channelId }) => channelId), [it.channel])
+})
+
+/** The database of the wallet in a store's folder, and its log, which holds what is not yet in it. */
+function files(path) {
+  const names = readdirSync(path)
+  return { database: join(path, names.find((name) => name.endsWith('.sqlite'))), log: join(path, names.find((name) => name.endsWith('.sqlite-wal'))) }
+}
+
+/** What a disk, a copy or a person can do to the two files. Some of it leaves an older state, or none. */
+const DAMAGES = {
+  'an empty database without its log': ({ database, log }) => [truncateSync(database, 0), rmSync(log)],
+  'an empty database beside its log': ({ database }) => truncateSync(database, 0),
+  'a database cut within its header': ({ database, log }) => [truncateSync(database, 60), rmSync(log)],
+  'a database that is something else': ({ database, log }) => [writeFileSync(database, 'no database at all. '.repeat(500)), rmSync(log)],
+  'a log that is something else': ({ log }) => writeFileSync(log, 'no log at all. '.repeat(500)),
+  'no log': ({ log }) => rmSync(log),
+  'a log cut to its header': ({ log }) => truncateSync(log, 32),
+  'a log cut in half': ({ log }) => truncateSync(log, readFileSync(log).length >> 1),
+}
+
+for (const [what, damage] of Object.entries(DAMAGES)) {
+  test(`a store cut short is STATE_CORRUPT in silence, and the whole one brings the wallet back: ${what}`, async (t) => {
+    const it = await wallet(t)
+    const safe = `${it.path}.safe`
+    cpSync(it.path, safe, { recursive: true })
+    damage(files(it.path))
+    await harmless(it, [...FATAL, 'channel_reestablish'], (node) =>
+      isCorrupt(node.receivePayment(() => assert.fail('no payment')), /store/))
+    rmSync(it.path, { recursive: true })
+    cpSync(safe, it.path, { recursive: true })
+    await life(it.options, (node) => receiveOne(lab, node))
+    assert.deepEqual((await channelsOf(it.nodeId)).map(({ channelId }) => channelId), [it.channel])
+  })
+}
+
+test("another wallet's database under this wallet's name is STATE_CORRUPT on every call, and stays as it is", async (t) => {
+  const [it, other] = [await wallet(t), await wallet(t)]
+  const [mine, theirs] = [files(it.path), files(other.path)]
+  writeFileSync(mine.database, readFileSync(theirs.database))
+  writeFileSync(mine.log, readFileSync(theirs.log))
+  const before = [readFileSync(mine.database), readFileSync(mine.log)]
+  await harmless(it, [...FATAL, 'channel_reestablish'], async (node) => {
+    await isCorrupt(node.receivePayment(() => assert.fail('no payment')), /wallet/)
+    await isCorrupt(node.startReceiving(), /wallet/)
+    // Without a lease, too: the other wallet's money and route are not shown as ours.
+    await isCorrupt(node.getBalance(), /wallet/)
+    await isCorrupt(node.listChannels(), /wallet/)
+    await isCorrupt(node.getJitRoute(), /wallet/)
+    await isCorrupt(node.getInvoice(1_000, 'x', 60), /wallet/)
+    await isCorrupt(node.nextEvent(), /wallet/)
+  })
+  assert.deepEqual([readFileSync(mine.database), readFileSync(mine.log)], before)
+  await life(other.options, (node) => receiveOne(lab, node))
 })

@@ -57,8 +57,8 @@ impl From<lsp::JitRoute> for JitRoute {
 pub struct PaymentEvent {
     /// For `ackEvent`; stable across redeliveries, ordered as the events happened.
     pub id: String,
-    /// `Received`: claimed and committed, the money is ours. `SkimRefused`: the LSP wanted to keep more than the limit, and
-    /// the payment was refused.
+    /// `Received`: claimed and committed, the money is ours. `SkimRefused`: the LSP wanted to keep more than the limit, or kept
+    /// something and did not say so, and the payment was refused; told once per payment until it is acked.
     #[napi(ts_type = "'Received' | 'SkimRefused'")]
     pub event_type: &'static str,
     /// 64 hex characters.

@@ -1,18 +1,56 @@
-// A payer that cheats: it rewrites an invoice's amount. LDK's payer reads what it pays from a signed invoice, so the lie is signed
+// A payer that cheats: it rewrites an invoice. LDK's payer reads what it pays from a signed invoice, so the lie is signed
 // with the wallet's own key, which only a test has.
 
-import { createECDH, createHash, createHmac, pbkdf2Sync } from 'node:crypto'
+import { createECDH, createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 
 const BECH32 = 'qpzry9x8gf2tvdw0s3jn54khce6mua7l'
 const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 const CHECKSUM_WORDS = 6
 const SIGNATURE_WORDS = 104
+const TIMESTAMP_WORDS = 7
 
 /** The same invoice over another amount (of BOLT 11: `105n`), signed by the wallet of `mnemonic`. */
 export function withAmount(bolt11, amount, mnemonic) {
+  return forged(bolt11, mnemonic, { amount })
+}
+
+/** The same invoice with other fields: `{ p: words }` replaces the payment hash's 5-bit words (BOLT 11's letters). */
+export function withFields(bolt11, fields, mnemonic) {
+  return forged(bolt11, mnemonic, { fields })
+}
+
+/** So many random 5-bit words; the last ones hold no bits that a field of 32 bytes lacks. */
+export function randomField() {
+  return [...regroup(randomBytes(32), 8, 5)]
+}
+
+/** A number as a field's words. */
+export function numberField(value) {
+  const words = []
+  for (let rest = value; rest > 0; rest = Math.floor(rest / 32)) words.unshift(rest % 32)
+  return words
+}
+
+function forged(bolt11, mnemonic, { amount, fields = {} }) {
   const separator = bolt11.lastIndexOf('1')
-  const prefix = bolt11.slice(0, separator).replace(/\d+[munp]$/, amount)
-  const data = [...bolt11.slice(separator + 1, -(CHECKSUM_WORDS + SIGNATURE_WORDS))].map((letter) => BECH32.indexOf(letter))
+  const prefix = amount ? bolt11.slice(0, separator).replace(/\d+[munp]$/, amount) : bolt11.slice(0, separator)
+  const words = [...bolt11.slice(separator + 1, -(CHECKSUM_WORDS + SIGNATURE_WORDS))].map((letter) => BECH32.indexOf(letter))
+  return sealed(prefix, replaced(words, fields), mnemonic)
+}
+
+/** The timestamp, then one tagged field after the other: a letter, two words of length, so many words. */
+function replaced(words, fields) {
+  const result = words.slice(0, TIMESTAMP_WORDS)
+  for (let at = TIMESTAMP_WORDS; at < words.length; ) {
+    const [tag, length] = [words[at], words[at + 1] * 32 + words[at + 2]]
+    const value = fields[BECH32[tag]] ?? words.slice(at + 3, at + 3 + length)
+    result.push(tag, value.length >> 5, value.length & 31, ...value)
+    at += 3 + length
+  }
+  return result
+}
+
+function sealed(prefix, data, mnemonic) {
   const signature = sign(Buffer.concat([Buffer.from(prefix), regroup(data, 5, 8)]), nodeKey(mnemonic))
   const words = [...data, ...regroup(signature, 8, 5)]
   return `${prefix}1${[...words, ...checksum(prefix, words)].map((word) => BECH32[word]).join('')}`

@@ -57,10 +57,10 @@ pub type ChannelManager = channelmanager::ChannelManager<
     Arc<MessageRouter>,
     Arc<LdkLog>,
 >;
-/// BOLT 8 and BOLT 1 towards peers; `C` handles custom messages (LSPS).
-pub type PeerManager<C> = peer_handler::PeerManager<
+/// BOLT 8 and BOLT 1 towards peers; `C` handles custom messages (LSPS), `M` those of channels.
+pub type PeerManager<C, M = MessageGate> = peer_handler::PeerManager<
     PeerSocket,
-    Arc<MessageGate>,
+    Arc<M>,
     Arc<IgnoringMessageHandler>,
     Arc<IgnoringMessageHandler>,
     Arc<LdkLog>,
@@ -69,10 +69,5 @@ pub type PeerManager<C> = peer_handler::PeerManager<
     Arc<ChainMonitor>,
 >;
 /// What a [`PeerManager`] is made of.
-pub type PeerHandlers<C> = MessageHandler<
-    Arc<MessageGate>,
-    Arc<IgnoringMessageHandler>,
-    Arc<IgnoringMessageHandler>,
-    Arc<C>,
-    Arc<ChainMonitor>,
->;
+pub type PeerHandlers<C, M = MessageGate> =
+    MessageHandler<Arc<M>, Arc<IgnoringMessageHandler>, Arc<IgnoringMessageHandler>, Arc<C>, Arc<ChainMonitor>>;

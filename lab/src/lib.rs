@@ -7,6 +7,7 @@ pub mod chain;
 pub mod control;
 pub mod esplora;
 pub mod faults;
+pub mod hostile;
 pub mod lab;
 pub mod logging;
 pub mod lsp;

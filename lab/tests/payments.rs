@@ -26,7 +26,7 @@ async fn lab(options: LspOptions) -> Lab {
 
 async fn pay(lab: &Lab, invoice: &Invoice) -> Result<Paid, String> {
     let invoice = invoice.bolt11.parse().unwrap();
-    let payment = Payment { invoice, amount_msat: None, timeout: PATIENCE, strict_cltv: false };
+    let payment = Payment { invoice, amount_msat: None, timeout: PATIENCE, strict_cltv: false, again: false };
     lab.pay(payment).await.unwrap()
 }
 
@@ -262,7 +262,7 @@ async fn a_strict_payment_has_exactly_the_cltv_that_the_invoice_asks_for_and_a_u
     for strict_cltv in [true, false] {
         let invoice = wallet.invoice(&route, 1_000_000);
         let bolt11 = invoice.bolt11.parse().unwrap();
-        let payment = Payment { invoice: bolt11, amount_msat: None, timeout: PATIENCE, strict_cltv };
+        let payment = Payment { invoice: bolt11, amount_msat: None, timeout: PATIENCE, strict_cltv, again: false };
         let paying = tokio::spawn({
             let lab = lab.clone();
             async move { lab.pay(payment).await.unwrap() }

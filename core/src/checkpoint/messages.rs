@@ -3,10 +3,15 @@
 //! Stands as channel message handler between LDK's peer manager and its channel manager. The channel manager is set when the
 //! wallet is loaded (`attach`), so that TCP and Noise's first act can run beside the load.
 //!
-//! Three things end the node here, before anything is sent or broadcast (`STATE_CORRUPT`):
+//! Four things end the node here, before anything is sent or broadcast (`STATE_CORRUPT`):
 //! * a `channel_reestablish` for a channel that no monitor knows: LDK would answer one that is *made to* force-close;
 //! * LDK's own panic when the peer proves that our state is older than what it saw;
-//! * a peer that holds a commitment which our state has not made yet: LDK would close the channel.
+//! * a peer that holds a commitment which our state has not made yet: LDK would close the channel;
+//! * any other `channel_reestablish` that LDK would close the channel for.
+//!
+//! Until a peer's `channel_reestablish` has passed these, nothing else that it says about that channel reaches LDK (BOLT 2 lets
+//! it say nothing else). A store that went back in time must not be closed with: the peer would take all of it as the penalty
+//! for a revoked commitment, and a hostile one would only have to send an `error` to get it.
 //!
 //! With the user's word (`recover: 'force-close'`) the channel of the first two is given up instead: see `recovery.rs`.
 //!
@@ -15,7 +20,7 @@
 
 use super::queues::{Parcel, Queues};
 use super::recovery::{is_ahead_of, Recovery};
-use super::{Fault, PersistQueue};
+use super::{reserve, Fault, PersistQueue};
 use crate::error::{Code, Error};
 use crate::ldk::{ChainMonitor, ChannelManager};
 use bitcoin::constants::ChainHash;
@@ -142,6 +147,15 @@ impl MessageGate {
         ours.is_some_and(|ours| is_ahead_of(theirs, &ours))
     }
 
+    /// Whether this comes before the `channel_reestablish` that must come first; it is passed over.
+    fn is_premature(&self, what: &'static str, peer: PublicKey, channel: ChannelId) -> bool {
+        let premature = self.queues().awaits(peer, channel);
+        if premature {
+            tracing::warn!(%peer, %channel, what, "passed over: it came before the channel_reestablish of its channel");
+        }
+        premature
+    }
+
     /// Calls into LDK; a panic of LDK ends the node instead of the thread that reads the socket.
     fn enter<T>(&self, what: &'static str, call: impl FnOnce(&Attached) -> T) -> Option<T> {
         let attached = self.open_attached()?;
@@ -170,12 +184,31 @@ fn explain_panic(what: &str, panic: &(dyn std::any::Any + Send)) -> Error {
 }
 
 /// LDK closes a channel whose peer waits for a commitment after one that we don't know of. Its own words are the only sign.
-fn says_that_we_are_behind(event: &MessageSendEvent) -> bool {
-    let MessageSendEvent::HandleError { action, .. } = event else { return false };
+fn says_that_we_are_behind(event: &MessageSendEvent, channel: ChannelId) -> bool {
+    closing_error(event, channel)
+        .is_some_and(|text| text.contains("future remote commitment") || text.contains("future local commitment"))
+}
+
+/// What LDK tells the peer when it closes that channel.
+fn closing_error(event: &MessageSendEvent, channel: ChannelId) -> Option<&str> {
+    let MessageSendEvent::HandleError { action, .. } = event else { return None };
     let (ErrorAction::SendErrorMessage { msg } | ErrorAction::DisconnectPeer { msg: Some(msg) }) = action else {
-        return false;
+        return None;
     };
-    msg.data.contains("future remote commitment") || msg.data.contains("future local commitment")
+    (msg.channel_id == channel).then_some(msg.data.as_str())
+}
+
+/// LDK has something against what the peer said, be it only a warning.
+fn is_complaint(event: &MessageSendEvent, peer: PublicKey) -> bool {
+    matches!(event, MessageSendEvent::HandleError { node_id, .. } if *node_id == peer)
+}
+
+fn does_not_fit(channel: ChannelId, why: &str) -> Error {
+    let why: String = why.chars().take(200).collect();
+    Error::new(
+        Code::StateCorrupt,
+        format!("what the LSP says of channel {channel} and what the store holds do not fit together ({why}): the store is old, or the LSP lost its own state or lies; nothing was sent or broadcast; bring the newest store back, or ask the LSP"),
+    )
 }
 
 fn fallen_behind() -> Error {
@@ -218,6 +251,12 @@ impl BaseMessageHandler for MessageGate {
     }
 
     fn peer_connected(&self, peer: PublicKey, init: &Init, inbound: bool) -> Result<(), ()> {
+        let known = self.enter("channel look-up", |attached| {
+            let channels = attached.manager.list_channels_with_counterparty(&peer).into_iter();
+            let channels = channels.map(|channel| channel.channel_id);
+            channels.filter(|id| attached.monitors.get_monitor(*id).is_ok()).collect::<Vec<_>>()
+        });
+        self.queues().expect(peer, known.unwrap_or_default());
         self.deliver("peer_connected", |attached| attached.manager.peer_connected(peer, init, inbound))
             .unwrap_or(Err(()))
     }
@@ -232,17 +271,31 @@ macro_rules! forward {
     };
 }
 
+/// Forwards messages about a channel, once the peer has reestablished it.
+macro_rules! forward_in_order {
+    ($($method:ident($message:ty)),* $(,)?) => {
+        $(fn $method(&self, peer: PublicKey, message: $message) {
+            if !self.is_premature(stringify!($method), peer, message.channel_id) {
+                self.deliver(stringify!($method), |attached| attached.manager.$method(peer, message));
+            }
+        })*
+    };
+}
+
 impl ChannelMessageHandler for MessageGate {
     forward!(
-        handle_open_channel(&OpenChannel),
         handle_open_channel_v2(&OpenChannelV2),
         handle_accept_channel(&AcceptChannel),
         handle_accept_channel_v2(&AcceptChannelV2),
         handle_funding_created(&FundingCreated),
         handle_funding_signed(&FundingSigned),
-        handle_channel_ready(&ChannelReady),
         handle_peer_storage(PeerStorage),
         handle_peer_storage_retrieval(PeerStorageRetrieval),
+        handle_channel_update(&ChannelUpdate),
+    );
+
+    forward_in_order!(
+        handle_channel_ready(&ChannelReady),
         handle_shutdown(&Shutdown),
         handle_closing_signed(&ClosingSigned),
         handle_stfu(&Stfu),
@@ -265,16 +318,45 @@ impl ChannelMessageHandler for MessageGate {
         handle_revoke_and_ack(&RevokeAndACK),
         handle_update_fee(&UpdateFee),
         handle_announcement_signatures(&AnnouncementSignatures),
-        handle_channel_update(&ChannelUpdate),
-        handle_error(&ErrorMessage),
     );
 
+    fn handle_open_channel(&self, peer: PublicKey, message: &OpenChannel) {
+        match reserve::refusal(peer, message) {
+            Some(answer) => {
+                self.queues().push(vec![answer], self.queue.is_empty());
+                self.wake.notify_one();
+            }
+            None => drop(
+                self.deliver("handle_open_channel", |attached| attached.manager.handle_open_channel(peer, message)),
+            ),
+        }
+    }
+
+    fn handle_error(&self, peer: PublicKey, message: &ErrorMessage) {
+        if message.channel_id.is_zero() && self.queues().awaits_any(peer) {
+            // It means all channels: those whose state is known to be current.
+            let channels =
+                self.enter("channel look-up", |attached| attached.manager.list_channels_with_counterparty(&peer));
+            for channel in channels.unwrap_or_default() {
+                self.handle_error(peer, &ErrorMessage { channel_id: channel.channel_id, data: message.data.clone() });
+            }
+        } else if !self.is_premature("handle_error", peer, message.channel_id) {
+            self.deliver("handle_error", |attached| attached.manager.handle_error(peer, message));
+        }
+    }
+
     fn handle_update_add_htlc(&self, peer: PublicKey, message: &UpdateAddHTLC) {
+        if self.is_premature("handle_update_add_htlc", peer, message.channel_id) {
+            return;
+        }
         self.htlcs_added.fetch_add(1, Ordering::Relaxed);
         self.deliver("handle_update_add_htlc", |attached| attached.manager.handle_update_add_htlc(peer, message));
     }
 
     fn handle_commitment_signed_batch(&self, peer: PublicKey, channel: ChannelId, batch: Vec<CommitmentSigned>) {
+        if self.is_premature("handle_commitment_signed_batch", peer, channel) {
+            return;
+        }
         self.deliver("handle_commitment_signed_batch", |attached| {
             attached.manager.handle_commitment_signed_batch(peer, channel, batch);
         });
@@ -313,18 +395,25 @@ impl ChannelMessageHandler for MessageGate {
         });
         // None: a fault, at this call or before.
         let Some(answer) = self.pending_in_ldk() else { return };
-        if answer.iter().any(says_that_we_are_behind) {
-            if !self.recovery.is_allowed() {
-                self.fault.raise(fallen_behind());
-                return;
-            }
+        let behind = answer.iter().any(|event| says_that_we_are_behind(event, message.channel_id));
+        let refusal = answer.iter().find_map(|event| closing_error(event, message.channel_id));
+        let refusal = refusal.filter(|_| self.queues().awaits(peer, message.channel_id));
+        let lost =
+            if behind { Some(fallen_behind()) } else { refusal.map(|text| does_not_fit(message.channel_id, text)) };
+        match lost {
+            Some(reason) if !self.recovery.is_allowed() => return self.fault.raise(reason),
             // LDK has closed it towards the peer; what it would publish stays here.
-            self.enter("giving a channel up", |attached| {
-                self.recovery.remember(message.channel_id, &attached.monitors);
-            });
+            Some(_) => {
+                let remember = |attached: &Attached| self.recovery.remember(message.channel_id, &attached.monitors);
+                self.enter("giving a channel up", remember);
+            }
+            None => {}
         }
+        let refused = answer.iter().any(|event| is_complaint(event, peer));
         let mut queues = self.queues();
-        queues.confirm(peer, message.channel_id);
+        if !refused {
+            queues.confirm(peer, message.channel_id);
+        }
         queues.push(answer, self.queue.is_empty());
         drop(queues);
         self.wake.notify_one();

@@ -22,6 +22,7 @@ mod messages;
 mod persist;
 mod queues;
 mod recovery;
+mod reserve;
 pub mod rows;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]

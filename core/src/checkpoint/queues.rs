@@ -17,6 +17,8 @@ pub(super) struct Queues {
     unspoken: Vec<MessageSendEvent>,
     /// Channels whose peer has shown that on this connection.
     confirmed: HashSet<(PublicKey, ChannelId)>,
+    /// Channels whose peer has still to show it.
+    awaited: HashSet<(PublicKey, ChannelId)>,
     /// Who has messages in the cut that is being committed.
     in_cut: Option<HashSet<PublicKey>>,
     /// Counts disconnects, and at which count each peer was last disconnected.
@@ -93,8 +95,26 @@ impl Queues {
         self.held.retain(|event| !is_it(event));
     }
 
+    /// A connection begins with these channels: of each the peer must show first that our state is current.
+    pub fn expect(&mut self, peer: PublicKey, channels: impl IntoIterator<Item = ChannelId>) {
+        if !self.speaks_first {
+            self.awaited.extend(channels.into_iter().map(|channel| (peer, channel)));
+        }
+    }
+
+    /// Whether the peer has still to show that our state of this channel is current.
+    pub fn awaits(&self, peer: PublicKey, channel: ChannelId) -> bool {
+        self.awaited.contains(&(peer, channel))
+    }
+
+    /// The same of any of its channels.
+    pub fn awaits_any(&self, peer: PublicKey) -> bool {
+        self.awaited.iter().any(|(awaited, _)| *awaited == peer)
+    }
+
     /// The peer's `channel_reestablish` fits our state: ours may be said.
     pub fn confirm(&mut self, peer: PublicKey, channel: ChannelId) {
+        self.awaited.remove(&(peer, channel));
         self.confirmed.insert((peer, channel));
         let unspoken = std::mem::take(&mut self.unspoken);
         unspoken.into_iter().for_each(|event| self.let_go(event));
@@ -108,6 +128,7 @@ impl Queues {
             queue.retain(|event| recipient(event) != Some(peer));
         }
         self.confirmed.retain(|(confirmed, _)| *confirmed != peer);
+        self.awaited.retain(|(awaited, _)| *awaited != peer);
     }
 
     fn let_go(&mut self, event: MessageSendEvent) {

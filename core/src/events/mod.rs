@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub enum EventType {
     /// Claimed and durable: the money is ours once the LSP has the preimage.
     Received,
-    /// The LSP wanted to keep more than the skim limit; the payment was refused.
+    /// The LSP wanted to keep more than the skim limit, or kept something and did not say so; the payment was refused.
     SkimRefused,
 }
 

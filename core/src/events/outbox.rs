@@ -1,6 +1,6 @@
 //! Events that are committed and not acked, and the changes to them that the next commit carries.
 
-use super::PaymentEvent;
+use super::{EventType, PaymentEvent};
 use crate::checkpoint::rows::{NODE, OUTBOX_PREFIX};
 use crate::error::{shown, Code, Error, Result};
 use crate::store::{Batch, Rows};
@@ -50,7 +50,21 @@ impl Outbox {
 
     /// Whether an event of that id waits or is out.
     pub fn contains(&self, id: &str) -> bool {
-        self.committed.values().chain(self.pending.values()).any(|event| event.id == id)
+        self.all().any(|event| event.id == id)
+    }
+
+    /// How many events of that type are not acked.
+    pub fn count(&self, kind: EventType) -> usize {
+        self.all().filter(|event| event.event_type == kind).count()
+    }
+
+    /// Whether an event of that type for that payment is not acked.
+    pub fn tells(&self, kind: EventType, payment_hash: &str) -> bool {
+        self.all().any(|event| event.event_type == kind && event.payment_hash == payment_hash)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &PaymentEvent> {
+        self.committed.values().chain(self.pending.values())
     }
 
     /// Takes a committed event out of sight; the next commit deletes it. False: no such event (acked before, or never there).

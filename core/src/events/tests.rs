@@ -53,6 +53,21 @@ fn an_event_that_was_not_acked_comes_back_after_a_reload_in_order_and_with_its_i
 }
 
 #[test]
+fn what_is_told_and_not_acked_counts_whether_committed_or_not() {
+    let mut outbox = Outbox::default();
+    outbox.push(event("a"));
+    assert!(outbox.tells(EventType::Received, &"00".repeat(32)));
+    apply(&mut Rows::new(), &mut outbox);
+    outbox.push(event("b"));
+    assert_eq!(outbox.count(EventType::Received), 2);
+    assert_eq!(outbox.count(EventType::SkimRefused), 0);
+    assert!(!outbox.tells(EventType::Received, &"11".repeat(32)));
+    assert!(!outbox.tells(EventType::SkimRefused, &"00".repeat(32)));
+    assert!(outbox.ack("a"));
+    assert_eq!(outbox.count(EventType::Received), 1);
+}
+
+#[test]
 fn an_event_row_that_does_not_parse_is_state_corrupt() {
     let rows = Rows::from([("outbox/0000000000000000".to_owned(), b"{".to_vec())]);
     assert_eq!(Outbox::load(&rows, 0).unwrap_err().code, crate::error::Code::StateCorrupt);

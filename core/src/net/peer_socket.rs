@@ -190,9 +190,10 @@ impl Hash for PeerSocket {
     }
 }
 
-impl<C> Peers for crate::ldk::PeerManager<C>
+impl<C, M> Peers for crate::ldk::PeerManager<C, M>
 where
     C: lightning::ln::peer_handler::CustomMessageHandler,
+    M: lightning::ln::msgs::ChannelMessageHandler,
 {
     fn read(&self, socket: &mut PeerSocket, data: &[u8]) -> Result<(), PeerHandleError> {
         self.read_event(socket, data)

@@ -1,6 +1,7 @@
 //! What the node does about LDK's events. Each handler runs before the cut that commits what it changed: an event becomes a
 //! row of that commit, and the money is claimed inside the handler, since LDK does not repeat `PaymentClaimable`.
 
+use super::channel_policy;
 use super::session::Session;
 use super::view::hex;
 use crate::checkpoint::rows::LEDGER_PREFIX;
@@ -8,7 +9,11 @@ use crate::clock;
 use crate::config::SkimLimit;
 use crate::error::{Code, Error};
 use crate::events::{EventType, PaymentEvent};
-use lightning::events::{ClaimedHTLC, Event, EventsProvider, PaymentPurpose};
+use bitcoin::secp256k1::PublicKey;
+use lightning::events::{
+    ClaimedHTLC, Event, EventsProvider, HTLCHandlingFailureReason, HTLCHandlingFailureType, PaymentPurpose,
+};
+use lightning::ln::onion_utils::LocalHTLCFailureReason;
 use lightning::ln::types::ChannelId;
 use lightning::sign::SpendableOutputDescriptor;
 use lightning::types::payment::{PaymentHash, PaymentPreimage};
@@ -19,6 +24,9 @@ use std::cell::RefCell;
 
 /// Outputs of closed channels that are ours to spend: one row each.
 pub(super) const SPENDABLE_PREFIX: &str = "spendable/";
+
+/// Unacked refusals that are kept: every boot reads them.
+const MAX_REFUSALS: usize = 100;
 
 /// A received payment, for good.
 #[derive(Serialize)]
@@ -49,8 +57,18 @@ impl Session {
 
     fn handle_ldk_event(&mut self, event: Event) {
         match event {
-            Event::OpenChannelRequest { temporary_channel_id, counterparty_node_id, .. } => {
-                self.answer_open_channel(&temporary_channel_id, counterparty_node_id);
+            Event::OpenChannelRequest {
+                temporary_channel_id,
+                counterparty_node_id,
+                channel_negotiation_type,
+                is_announced,
+                params,
+                ..
+            } => {
+                let channels = self.loaded.manager().list_channels();
+                let used = channels.iter().map(channel_policy::is_used);
+                let refusal = channel_policy::refusal(&channel_negotiation_type, is_announced, &params, used);
+                self.answer_open_channel(&temporary_channel_id, counterparty_node_id, refusal);
             }
             Event::PaymentClaimable { payment_hash, purpose, amount_msat, counterparty_skimmed_fee_msat, .. } => {
                 self.claim_or_refuse(payment_hash, &purpose, amount_msat, counterparty_skimmed_fee_msat);
@@ -63,23 +81,38 @@ impl Session {
             Event::ChannelClosed { channel_id, reason, .. } => {
                 tracing::warn!(channel = %channel_id, %reason, "a channel is closed");
             }
-            Event::HTLCHandlingFailed { failure_type, .. } => {
-                tracing::info!(failure = ?failure_type, "an HTLC was not accepted");
+            Event::HTLCHandlingFailed { failure_type, failure_reason, .. } => {
+                tracing::info!(failure = ?failure_type, reason = ?failure_reason, "an HTLC was not accepted");
+                if let (HTLCHandlingFailureType::Receive { payment_hash }, Some(reason)) =
+                    (failure_type, failure_reason)
+                {
+                    if reason == HTLCHandlingFailureReason::from(LocalHTLCFailureReason::FinalIncorrectHTLCAmount) {
+                        self.tell_short(payment_hash);
+                    }
+                }
             }
             _ => {}
         }
     }
 
-    /// 0-conf from the configured LSP, nothing from anyone else.
-    fn answer_open_channel(&self, channel: &ChannelId, peer: bitcoin::secp256k1::PublicKey) {
+    /// 0-conf from the configured LSP, unless it is refused; nothing from anyone else.
+    fn answer_open_channel(&self, channel: &ChannelId, peer: PublicKey, refusal: Option<String>) {
         let manager = self.loaded.manager();
-        let result = if peer == self.config.lsp.node_id {
-            manager.accept_inbound_channel_from_trusted_peer_0conf(channel, &peer, 0, Some(channel_overrides()))
-        } else {
-            manager.force_close_broadcasting_latest_txn(channel, &peer, "only the configured LSP may open".to_owned())
+        let reason = match refusal {
+            _ if peer != self.config.lsp.node_id => "only the configured LSP may open".to_owned(),
+            Some(reason) => reason,
+            None => {
+                let overrides = Some(channel_overrides());
+                let accepted = manager.accept_inbound_channel_from_trusted_peer_0conf(channel, &peer, 0, overrides);
+                if let Err(error) = accepted {
+                    tracing::warn!(%channel, %peer, ?error, "LDK refused a channel");
+                }
+                return;
+            }
         };
-        if let Err(error) = result {
-            tracing::warn!(channel = %channel, %peer, ?error, "a channel request was not answered");
+        tracing::warn!(%channel, %peer, reason, "refused a channel");
+        if let Err(error) = manager.force_close_broadcasting_latest_txn(channel, &peer, reason) {
+            tracing::warn!(%channel, %peer, ?error, "a channel request was not answered");
         }
     }
 
@@ -134,19 +167,38 @@ impl Session {
     }
 
     fn tell_skim_refused(&mut self, hash: PaymentHash, amount_msat: u64, skimmed_msat: u64, allowed: u64) {
-        tracing::warn!(skimmed_msat, allowed_msat = allowed, "refused a payment: the LSP would keep too much");
-        let timestamp_ms = clock::now_ms();
+        let reason = format!(
+            "the LSP would keep {skimmed_msat} msat of this payment; maxSkimPpm and maxSkimBaseMsat allow {allowed}"
+        );
+        self.tell_refused(hash, amount_msat, skimmed_msat, reason);
+    }
+
+    /// LDK has failed it already. Only a payer's own odd onion would look the same.
+    fn tell_short(&mut self, hash: PaymentHash) {
+        let channels = self.loaded.manager().list_channels();
+        let pending = channels.iter().flat_map(|channel| &channel.pending_inbound_htlcs);
+        let arrived = pending.filter(|htlc| htlc.payment_hash == hash).map(|htlc| htlc.amount_msat).next();
+        let reason = "less arrived than the payer's onion says, and the LSP does not say that it keeps the rest";
+        self.tell_refused(hash, arrived.unwrap_or(0), 0, reason.to_owned());
+    }
+
+    /// Once per payment until it is acked, and not without end: who sends these pays nothing for them.
+    fn tell_refused(&mut self, hash: PaymentHash, amount_msat: u64, skimmed_msat: u64, reason: String) {
+        let payment_hash = hex(&hash.0);
+        tracing::warn!(payment_hash, amount_msat, reason, "refused a payment");
+        let told = self.outbox.tells(EventType::SkimRefused, &payment_hash);
+        if told || self.outbox.count(EventType::SkimRefused) >= MAX_REFUSALS {
+            return;
+        }
         self.outbox.push(PaymentEvent {
             id: format!("skim-{:016x}", self.outbox.next_number()),
             event_type: EventType::SkimRefused,
-            payment_hash: hex(&hash.0),
+            payment_hash,
             payment_id: None,
             amount_msat,
             skimmed_msat,
-            reason: Some(format!(
-                "the LSP would keep {skimmed_msat} msat of this payment; maxSkimPpm and maxSkimBaseMsat allow {allowed}"
-            )),
-            timestamp_ms,
+            reason: Some(reason),
+            timestamp_ms: clock::now_ms(),
             wake_by: None,
         });
     }

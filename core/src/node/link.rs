@@ -4,6 +4,8 @@
 //! ping ticks after a freeze): TCP and Noise succeed, then it closes without `init`. So a refused attempt is retried until the
 //! caller's deadline.
 //!
+//! An LSP that drops each connection as soon as it stands is not called again without pause: see [`Pace`].
+//!
 //! Leaving is a half-close and a read to the end. An HTLC that was on its way while we said goodbye sits in a dead connection,
 //! and no webhook comes for it; hearing it here lets the node come back and serve it.
 
@@ -17,10 +19,10 @@ use crate::net::tcp;
 use crate::stats::{Phase, Stats};
 use crate::timeouts::Timeouts;
 use lightning::ln::peer_handler::SocketDescriptor;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout, timeout_at, Instant};
+use tokio::time::{sleep, sleep_until, timeout, timeout_at, Instant};
 
 /// Between two attempts: often enough that a freed slot is taken at once, rare enough to be no load.
 const RETRY_PAUSE: Duration = Duration::from_millis(150);
@@ -36,6 +38,26 @@ pub struct Dialer {
     resolver: Resolver,
     timeouts: Timeouts,
     stats: Arc<Stats>,
+    pace: Mutex<Pace>,
+}
+
+/// When the last two connections were opened. One that is lost at once is made again at once (a payment came during the
+/// goodbye), the next one not: two within twice the pause, however quickly the LSP hangs up.
+#[derive(Default)]
+struct Pace {
+    last: Option<Instant>,
+    before: Option<Instant>,
+}
+
+impl Pace {
+    fn opened(&mut self) {
+        self.before = self.last.replace(Instant::now());
+    }
+
+    /// Before this instant no further one is opened.
+    fn next(&self) -> Option<Instant> {
+        self.before.map(|opened| opened + RETRY_PAUSE * 2)
+    }
 }
 
 /// A TCP connection on which Noise's first act is sent. It does not say who we are; that is act three, sent by [`Link::open`].
@@ -52,7 +74,7 @@ pub struct Link {
 impl Dialer {
     /// A dialer; nothing is connected yet.
     pub fn new(peer: LspPeer, resolver: Resolver, timeouts: Timeouts) -> Self {
-        Dialer { peer, resolver, timeouts, stats: Arc::default() }
+        Dialer { peer, resolver, timeouts, stats: Arc::default(), pace: Mutex::default() }
     }
 
     /// Counts its connections and their traffic there.
@@ -83,6 +105,10 @@ impl Dialer {
         let deadline = Instant::now() + self.timeouts.lsp;
         let mut first = first;
         let mut refusals = 0u32;
+        let earliest = self.pace().next();
+        if let Some(earliest) = earliest {
+            sleep_until(earliest).await;
+        }
         loop {
             let attempt = match first.take() {
                 Some(dialled) => Ok(dialled),
@@ -95,13 +121,14 @@ impl Dialer {
                         if refusals > 0 {
                             tracing::info!(refusals, "connected to the LSP after refused attempts");
                         }
+                        self.pace().opened();
                         return Ok(link);
                     }
                     None => {
                         refusals += 1;
                         self.stats.refused_by_lsp();
                         self.unavailable(
-                            "the handshake does not finish: it may still believe in an earlier connection of this wallet".to_owned(),
+                            "the handshake does not finish: it may still believe in an earlier connection of this wallet, its key may not be `lspNodeId`, or it asks for features that this wallet lacks".to_owned(),
                         )
                     }
                 },
@@ -115,11 +142,15 @@ impl Dialer {
         }
     }
 
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn unavailable(&self, what: String) -> Error {
         let LspPeer { host, port, .. } = &self.peer;
         Error::new(
             Code::LspUnavailable,
-            format!("the LSP at {host}:{port} can't be reached: {what}; retry, or check `lspAddress`"),
+            format!("the LSP at {host}:{port} can't be reached: {what}; retry, or check `lspAddress` and `lspNodeId`"),
         )
     }
 }

@@ -5,6 +5,7 @@
 //! there is something to do, and which `destroy()` joins.
 
 mod boot;
+mod channel_policy;
 mod command;
 mod flight;
 mod ldk_events;

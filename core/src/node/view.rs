@@ -148,7 +148,7 @@ impl ChannelSummary {
 /// What is ours in a channel, a claimed payment included from the claim on. What LDK reports as receivable is the peer's side net
 /// of the peer's reserve, so ours is the rest, less what is in flight and nobody's yet. Only when the peer's side is down to its
 /// reserve is ours told by what we could send, net of our own reserve.
-fn own_msat(channel: &ChannelDetails, claimed: impl Fn(&[u8; 32]) -> bool) -> u64 {
+pub(super) fn own_msat(channel: &ChannelDetails, claimed: impl Fn(&[u8; 32]) -> bool) -> u64 {
     let (ours, unclaimed): (Vec<_>, Vec<_>) =
         channel.pending_inbound_htlcs.iter().partition(|htlc| claimed(&htlc.payment_hash.0));
     let sum = |htlcs: &[&InboundHTLCDetails]| htlcs.iter().map(|htlc| htlc.amount_msat).sum::<u64>();

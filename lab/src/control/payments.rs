@@ -20,7 +20,11 @@ use std::time::Duration;
 const PAY_TIMEOUT_MS: u64 = 60_000;
 
 pub(super) const INDEX: &[Entry] = &[
-    ("POST", "/pay", "{ bolt11, amountMsat?, timeoutMs?, strictCltv? } → { preimage, feeMsat, ms } or 402 { error }"),
+    (
+        "POST",
+        "/pay",
+        "{ bolt11, amountMsat?, timeoutMs?, strictCltv?, again? } → { preimage, feeMsat, ms } or 402 { error }",
+    ),
     ("POST", "/webhooks", "{ nodeId, url } → where the LSP wakes that node; http on loopback only"),
 ];
 
@@ -35,6 +39,8 @@ struct PayRequest {
     amount_msat: Option<u64>,
     timeout_ms: Option<u64>,
     strict_cltv: Option<bool>,
+    #[serde(default)]
+    again: bool,
 }
 
 async fn pay(State(lab): Shared, body: Bytes) -> Answer {
@@ -46,6 +52,7 @@ async fn pay(State(lab): Shared, body: Bytes) -> Answer {
         amount_msat: request.amount_msat,
         timeout: Duration::from_millis(request.timeout_ms.unwrap_or(PAY_TIMEOUT_MS)),
         strict_cltv: request.strict_cltv.unwrap_or(lab.strict_cltv),
+        again: request.again,
     };
     match lab.pay(payment).await? {
         Ok(paid) => answer(paid),

@@ -103,6 +103,7 @@ impl Lsp {
         for received in node.port.take_received() {
             match received {
                 Received::Connected(peer) => {
+                    node.hostile.greet(node, peer);
                     self.state.borrow_mut().due.insert(peer);
                 }
                 Received::Disconnected(peer) => {
@@ -115,6 +116,9 @@ impl Lsp {
     }
 
     fn answer(&self, node: &Base, peer: PublicKey, json: Option<&str>, turn: &mut Turn) {
+        if node.hostile.answers(node, peer, json) {
+            return;
+        }
         if self.state.borrow().muted.contains(&peer) {
             return;
         }

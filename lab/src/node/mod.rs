@@ -24,13 +24,14 @@ mod turn;
 pub mod wire_log;
 
 pub use open::{Identity, NodeParams};
-pub use port::{LspsMessage, Port, Received};
+pub use port::{LspsMessage, Port, RawMessage, Received};
 pub use settings::{client_settings, lsp_settings, payer_settings, LSP_CLTV_EXPIRY_DELTA};
 pub use socket::{keep_connected, listen};
 pub use thread::{End, NodeThread};
 pub use turn::Turn;
 
 use crate::chain::{SharedChain, Tip};
+use crate::hostile::{Hostile, Tamper};
 use bitcoin::secp256k1::PublicKey;
 use lightning::events::Event;
 use mayfly_core::checkpoint::{Committer, Loaded};
@@ -64,13 +65,15 @@ pub struct Base {
     /// Manager, monitors and the gates.
     pub loaded: Loaded,
     /// Connections.
-    pub peers: Arc<PeerManager<Port>>,
+    pub peers: Arc<PeerManager<Port, Tamper>>,
     /// LSPS messages, and who is connected.
     pub port: Arc<Port>,
     /// The lab's chain.
     pub chain: SharedChain,
     /// This node's id.
     pub id: PublicKey,
+    /// What it does wrong on purpose; nothing, unless told.
+    pub hostile: Hostile,
     /// The tip that LDK was last told of.
     seen: RefCell<Tip>,
 }

@@ -3,6 +3,7 @@
 use super::settings::LabFees;
 use super::{Base, Node, Port, Role};
 use crate::chain::SharedChain;
+use crate::hostile::{Hostile, Tamper};
 use bitcoin::hashes::{sha256, Hash};
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::Network;
@@ -96,8 +97,9 @@ impl<R: Role> Node<R> {
         let loaded = engine.load(&snapshot.rows, BestBlock::new(tip.hash, tip.height))?;
         let port = Arc::new(Port::new(wake));
         let ignoring = Arc::new(IgnoringMessageHandler {});
+        let hostile = Hostile::default();
         let handlers = PeerHandlers {
-            chan_handler: Arc::clone(loaded.messages()),
+            chan_handler: Arc::new(Tamper::new(Arc::clone(loaded.messages()), hostile.clone())),
             route_handler: Arc::clone(&ignoring),
             onion_message_handler: ignoring,
             custom_message_handler: Arc::clone(&port),
@@ -109,7 +111,7 @@ impl<R: Role> Node<R> {
         let role = role(&snapshot.rows)?;
         let committer = Committer::new(store, &snapshot, COMMIT_PATIENCE);
         let seen = RefCell::new(crate::chain::Tip { height: 0, ..tip });
-        let base = Base { loaded, peers, port, chain: params.chain, id, seen };
+        let base = Base { loaded, peers, port, chain: params.chain, id, hostile, seen };
         Ok(Node { base, role, committer: RefCell::new(Some(committer)) })
     }
 }

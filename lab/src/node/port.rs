@@ -42,10 +42,56 @@ pub enum Received {
     Message(PublicKey, LspsMessage),
 }
 
+/// What a port's connection carries: LSPS, or any bytes under any type for what a peer must withstand (`hostile`).
+#[derive(Clone, PartialEq, Eq)]
+pub enum PortMessage {
+    /// Bare JSON, both ways.
+    Lsps(LspsMessage),
+    /// Bytes that LDK does not look at; only sent.
+    Raw(RawMessage),
+}
+
+/// A message of any type, without its length.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RawMessage {
+    /// BOLT 1's message type.
+    pub kind: u16,
+    /// All that follows the type.
+    pub bytes: Vec<u8>,
+}
+
+/// As the wire log reads it: see `wire_log`.
+impl std::fmt::Debug for PortMessage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            PortMessage::Lsps(message) => message.fmt(f),
+            PortMessage::Raw(RawMessage { kind, bytes }) => write!(f, "Raw{kind} {{ {} bytes }}", bytes.len()),
+        }
+    }
+}
+
+impl Type for PortMessage {
+    fn type_id(&self) -> u16 {
+        match self {
+            PortMessage::Lsps(message) => message.type_id(),
+            PortMessage::Raw(RawMessage { kind, .. }) => *kind,
+        }
+    }
+}
+
+impl Writeable for PortMessage {
+    fn write<W: Writer>(&self, writer: &mut W) -> Result<(), lightning::io::Error> {
+        match self {
+            PortMessage::Lsps(message) => message.write(writer),
+            PortMessage::Raw(RawMessage { bytes, .. }) => writer.write_all(bytes),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Queues {
     received: Vec<Received>,
-    sending: Vec<(PublicKey, LspsMessage)>,
+    sending: Vec<(PublicKey, PortMessage)>,
     connected: BTreeSet<PublicKey>,
 }
 
@@ -78,7 +124,12 @@ impl Port {
 
     /// Sends JSON, if the peer is still connected when LDK next writes.
     pub fn send(&self, peer: PublicKey, json: String) {
-        self.queues().sending.push((peer, LspsMessage(Some(json))));
+        self.queues().sending.push((peer, PortMessage::Lsps(LspsMessage(Some(json)))));
+    }
+
+    /// Sends anything, likewise. What does not fit into a Lightning message (65,533 bytes) is dropped by LDK.
+    pub fn send_raw(&self, peer: PublicKey, message: RawMessage) {
+        self.queues().sending.push((peer, PortMessage::Raw(message)));
     }
 
     fn queues(&self) -> MutexGuard<'_, Queues> {
@@ -92,26 +143,28 @@ impl Port {
 }
 
 impl CustomMessageReader for Port {
-    type CustomMessage = LspsMessage;
+    type CustomMessage = PortMessage;
 
-    fn read<R: LengthLimitedRead>(&self, kind: u16, buffer: &mut R) -> Result<Option<LspsMessage>, DecodeError> {
+    fn read<R: LengthLimitedRead>(&self, kind: u16, buffer: &mut R) -> Result<Option<PortMessage>, DecodeError> {
         if kind != LSPS_TYPE {
             return Ok(None);
         }
         let length = usize::try_from(buffer.remaining_bytes()).map_err(|_| DecodeError::InvalidValue)?;
         let mut bytes = vec![0; length];
         buffer.read_exact(&mut bytes).map_err(|_| DecodeError::ShortRead)?;
-        Ok(Some(LspsMessage(String::from_utf8(bytes).ok())))
+        Ok(Some(PortMessage::Lsps(LspsMessage(String::from_utf8(bytes).ok()))))
     }
 }
 
 impl CustomMessageHandler for Port {
-    fn handle_custom_message(&self, message: LspsMessage, sender: PublicKey) -> Result<(), LightningError> {
-        self.receive(Received::Message(sender, message));
+    fn handle_custom_message(&self, message: PortMessage, sender: PublicKey) -> Result<(), LightningError> {
+        if let PortMessage::Lsps(message) = message {
+            self.receive(Received::Message(sender, message));
+        }
         Ok(())
     }
 
-    fn get_and_clear_pending_msg(&self) -> Vec<(PublicKey, LspsMessage)> {
+    fn get_and_clear_pending_msg(&self) -> Vec<(PublicKey, PortMessage)> {
         std::mem::take(&mut self.queues().sending)
     }
 

@@ -13,6 +13,7 @@ use lightning::ln::channelmanager::{PaymentId, RecipientOnionFields};
 use lightning::ln::types::ChannelId;
 use lightning::types::payment::{PaymentHash, PaymentPreimage};
 use lightning_invoice::Bolt11Invoice;
+use mayfly_core::entropy;
 use serde::Serialize;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -47,6 +48,8 @@ pub struct Payment {
     pub timeout: Duration,
     /// No padding: the last hop gets exactly the invoice's `min_final_cltv_expiry_delta`.
     pub strict_cltv: bool,
+    /// Also if it was paid before, or is being paid: what an honest payer never does.
+    pub again: bool,
 }
 
 type Outcome = Result<Paid, String>;
@@ -182,13 +185,15 @@ impl Node<Payer> {
         onion.payment_metadata = payment.invoice.payment_metadata().cloned();
         let (answer, outcome) = oneshot::channel();
         let since = Instant::now();
-        if self.role.waiting.borrow().contains_key(&hash.0) {
+        // LDK pays once for each id.
+        let id = PaymentId(if payment.again { entropy::random() } else { hash.0 });
+        if self.role.waiting.borrow().contains_key(&id.0) {
             return Err("this invoice is being paid already".into());
         }
         // Before the call: a route that fails at once tells so in an event.
-        self.role.waiting.borrow_mut().insert(hash.0, Waiting { since, answer });
-        if let Err(error) = self.base.manager().send_payment_with_route(route, hash, onion, PaymentId(hash.0)) {
-            self.role.waiting.borrow_mut().remove(&hash.0);
+        self.role.waiting.borrow_mut().insert(id.0, Waiting { since, answer });
+        if let Err(error) = self.base.manager().send_payment_with_route(route, hash, onion, id) {
+            self.role.waiting.borrow_mut().remove(&id.0);
             return Err(format!("LDK refuses to pay it: {error:?}"));
         }
         self.base.wake();
@@ -196,7 +201,7 @@ impl Node<Payer> {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err("the payer ended before the payment did".into()),
             Err(_) => {
-                self.role.waiting.borrow_mut().remove(&hash.0);
+                self.role.waiting.borrow_mut().remove(&id.0);
                 Err(format!("no outcome within {} ms; the payment is still under way", payment.timeout.as_millis()))
             }
         }

@@ -6,7 +6,8 @@ use crate::error::{Code, Error};
 use crate::store::memory::Lost;
 use crate::store::{Batch, Rows};
 use lightning::chain::chaininterface::BroadcasterInterface;
-use lightning::ln::msgs::{BaseMessageHandler, MessageSendEvent};
+use lightning::ln::msgs::{BaseMessageHandler, ChannelMessageHandler, ErrorMessage, MessageSendEvent};
+use lightning::ln::types::ChannelId;
 use std::time::Duration;
 
 fn names(events: &[MessageSendEvent]) -> Vec<&'static str> {
@@ -195,6 +196,45 @@ async fn our_reestablish_waits_for_the_peers_which_may_tell_that_our_state_is_ol
     pair.disconnect();
     pair.connect();
     assert!(sent(&pair).is_empty());
+}
+
+#[tokio::test]
+async fn before_the_peers_reestablish_an_error_closes_nothing_and_after_it_the_channel_it_names() {
+    let mut pair = Pair::with_channel().await;
+    let channel = pair.wallet.loaded.manager().list_channels()[0].channel_id;
+    pair.disconnect();
+    pair.connect();
+    let lsp = pair.lsp.id();
+    let say = |pair: &Pair, channel_id| {
+        let error = ErrorMessage { channel_id, data: "give up".to_owned() };
+        pair.wallet.loaded.messages().handle_error(lsp, &error);
+    };
+    say(&pair, channel);
+    say(&pair, ChannelId::new_zero());
+    assert_eq!(pair.wallet.loaded.manager().list_channels().len(), 1);
+    pair.settle().await;
+    assert!(pair.wallet.usable(), "an honest reestablish is heard all the same");
+    say(&pair, ChannelId::new_zero());
+    assert!(pair.wallet.loaded.manager().list_channels().is_empty());
+}
+
+#[tokio::test]
+async fn a_reestablish_that_ldk_would_close_the_channel_for_is_state_corrupt_and_nothing_is_said_or_broadcast() {
+    let mut pair = Pair::with_channel().await;
+    pair.disconnect();
+    pair.connect();
+    pair.lsp.send();
+    let Some(MessageSendEvent::SendChannelReestablish { mut msg, node_id }) = pair.lsp.wire.pop_front() else {
+        panic!("the LSP speaks of its channel first");
+    };
+    msg.next_remote_commitment_number += 5;
+    msg.your_last_per_commitment_secret = [17; 32];
+    let said = pair.wallet.said.len();
+    hand_over(&pair.wallet, pair.lsp.id(), MessageSendEvent::SendChannelReestablish { node_id, msg });
+    assert_eq!(pair.wallet.fault_code(), Some("STATE_CORRUPT"));
+    pair.wallet.send();
+    assert_eq!(pair.wallet.said.len(), said, "{:?}", pair.wallet.said);
+    assert!(pair.wallet.broadcast.is_empty());
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! The way of a payment through two gates. `Side::send` checks at every batch that left that its state was committed.
 
-use super::{load, Pair};
+use super::{keys, load, Pair};
 use crate::checkpoint::rows;
 use crate::error::Code;
+use crate::store::Rows;
+use lightning::util::ser::Writeable;
 
 #[tokio::test]
 async fn everything_that_leaves_on_the_way_from_no_channel_to_a_claimed_payment_is_committed_before() {
@@ -108,4 +110,17 @@ async fn rows_of_which_one_is_missing_or_broken_are_state_corrupt() {
     let (_, monitor) = good.range(rows::MONITOR_PREFIX.to_owned()..).next().unwrap();
     twice.insert(format!("{}twice", rows::MONITOR_PREFIX), monitor.clone());
     assert_eq!(load(&pair.wallet.keys, &twice).err().unwrap().code, Code::StateCorrupt);
+}
+
+#[tokio::test]
+async fn the_rows_of_another_wallet_are_state_corrupt_with_channels_and_without() {
+    let pair = Pair::with_channel().await;
+    let mut rows = pair.wallet.store.rows();
+    for _ in 0..2 {
+        let error = load(&keys(true), &rows).err().unwrap();
+        assert_eq!(error.code, Code::StateCorrupt, "{error}");
+        // A wallet that has not been paid yet.
+        rows = Rows::from([(rows::MANAGER.to_owned(), load(&keys(false), &Rows::new()).unwrap().manager().encode())]);
+        load(&keys(false), &rows).unwrap();
+    }
 }
