@@ -2,12 +2,13 @@
 
 use crate::chain::{SharedChain, Wallet};
 use crate::esplora::{EsploraServer, FeeTable};
-use crate::faults::Link;
+use crate::faults::{Fan, Link};
 use crate::lsp::options::{LspOptions, SharedOptions};
 use crate::lsp::{Lsp, Webhooks};
 use crate::node::wire_log::WireLog;
 use crate::node::{keep_connected, listen, lsp_settings, payer_settings, End, Identity, Node, NodeParams, NodeThread};
 use crate::payer::{Paid, Payer, Payment};
+use crate::webhook::WebhookUrl;
 use bitcoin::secp256k1::PublicKey;
 use mayfly_core::entropy;
 use mayfly_core::error::{Code, Error, Result};
@@ -78,6 +79,8 @@ pub struct Lab {
     pub lsp_link: Link,
     /// In front of Esplora.
     pub esplora_link: Link,
+    /// In front of everyone who is woken.
+    pub webhook_links: Fan,
     /// The LSP's node id.
     pub lsp_id: PublicKey,
     /// Payments without CLTV padding, unless the payment says otherwise.
@@ -137,6 +140,7 @@ impl Lab {
             messages,
             lsp_link,
             esplora_link,
+            webhook_links: Fan::default(),
             lsp_id,
             strict_cltv: config.strict_cltv,
             lsp: RwLock::new(Some(lsp)),
@@ -168,6 +172,13 @@ impl Lab {
             return Err(Error::new(Code::LspUnavailable, "the LSP is not running: a restart failed; see the log"));
         };
         thread.call(|node| async move { ask(&node) }).await
+    }
+
+    /// From now on that node is woken there, through a link.
+    pub async fn register_webhook(&self, node: PublicKey, url: WebhookUrl) -> Result<()> {
+        let way = self.webhook_links.way_to(url.address()).await.map_err(broken)?;
+        self.webhooks.lock().unwrap_or_else(PoisonError::into_inner).insert(node, url.through(way));
+        Ok(())
     }
 
     /// Pays. The inner error is why the payment failed.
