@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { assertNothingMore, openShop } from './support/shop.mjs'
-import { until, within } from './support/until.mjs'
+import { within } from './support/until.mjs'
 
 /** One way. Longer than looking at the LSP's messages takes, so that the kill comes before the answer. */
 const LATENCY_MS = 30
@@ -36,9 +36,7 @@ for (const [direction, type] of MOMENTS) {
     const since = process.hrtime.bigint()
     const { paying, paymentHash } = await wallet.payUnattended(65_000, { timeoutMs: 20_000 })
     const killed = wallet.start('receive', { hold: true })
-    await until(`the LSP to have ${direction} ${type}`, async () =>
-      (await lab.get(`/messages?since=${since}`)).some((m) => m.peer === wallet.nodeId && m.direction === direction && m.type === type),
-    )
+    await wallet.said(since, direction, type)
     assert.equal((await killed.kill()).signal, 'SIGKILL')
 
     const next = wallet.start('listen')
