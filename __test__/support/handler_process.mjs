@@ -25,7 +25,7 @@ const jobs = {
     await say('payments', { payments, wakeBy: node.wakeBy })
   },
 
-  /** Ready to be paid, then the next event whatever it is; acked and stopped after `go`. */
+  /** Ready to be paid, then the next event whatever it is; acked and stopped after `go`. `hold`: stopped after another. */
   async listen() {
     await node.startReceiving()
     await say('running')
@@ -33,6 +33,8 @@ const jobs = {
     await say('event', { event })
     await go()
     if (event !== null) await node.ackEvent(event.id)
+    await say('acked')
+    if (args.hold) await go()
     await node.stop()
     await say('stopped', { balance: await node.getBalance(), channels: await node.listChannels() })
   },
