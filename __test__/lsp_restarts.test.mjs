@@ -49,10 +49,10 @@ async function assertPaidAgain(wallet) {
   await assertSettled(wallet, { msat: FIRST_MSAT + SECOND_MSAT, channelId })
 }
 
-// Each kind of end has a lab of its own: most of this is waiting for the links.
+// Each kind of end has a lab of its own, since most of this is waiting for the links; in one lab a restart is everyone's.
 describe('an LSP that', { concurrency: 2 }, () => {
   for (const kill of [false, true]) {
-    describe(kill ? 'is killed' : 'restarts', () => {
+    describe(kill ? 'is killed' : 'restarts', { concurrency: 1 }, () => {
       const open = async () => {
         const { lab, wallet } = shops.get(kill)
         return { restart: () => lab.post('/lsp/restart', { kill }), wallet: await wallet() }

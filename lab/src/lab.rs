@@ -193,6 +193,11 @@ impl Lab {
         if let Some(running) = lsp.take() {
             let ended = tokio::task::spawn_blocking(move || running.end(how)).await;
             ended.map_err(|error| Error::new(Code::Internal, format!("ending the LSP failed: {error}")))?;
+            // Else its channel could still look usable, by the connection to the LSP that is gone, when that is asked below.
+            let noticed = self.payer.call(|node| async move { node.until(|node| !node.has_channel()).await });
+            tokio::time::timeout(START_TIMEOUT, noticed).await.unwrap_or_else(|_| {
+                Err(Error::new(Code::Timeout, "the payer did not notice that the LSP has ended"))
+            })?;
         }
         let parts = LspParts {
             identity: self.lsp_identity.clone(),
