@@ -56,6 +56,11 @@ export class Handler {
     return within(`${this} to say ${type}`, found(), deadlineMs)
   }
 
+  /** The log records with that message; `args.log` must be set. */
+  logged(message) {
+    return this.all('log').filter((record) => record.message === message)
+  }
+
   go() {
     this.child.send('go')
   }

@@ -1,10 +1,13 @@
 // One function instance: a process of its own that does one job with one wallet and ends by itself. What happens is told over
 // the IPC channel as `{ type, … }`; where a job says so, it goes on only when the parent sends `go`.
 
-import { MdkNode } from '../../index.mjs'
+import { MdkNode, setLogListener } from '../../index.mjs'
 
 const { job, options, args } = JSON.parse(process.argv[2])
 const node = new MdkNode(options)
+
+// `log`: what the node logs from that level up is told, too.
+if (args.log) setLogListener((record) => process.connected && process.send({ type: 'log', ...record }), args.log)
 
 /** Resolves when it is written: a process that dies next has said it. */
 const say = (type, more = {}) => new Promise((resolve) => process.send({ type, ...more }, resolve))
@@ -22,7 +25,7 @@ const jobs = {
     await say('payments', { payments, wakeBy: node.wakeBy })
   },
 
-  /** Ready to be paid, then the next event whatever it is; acked and stopped after `go`. */
+  /** Ready to be paid, then the next event whatever it is; acked and stopped after `go`. `hold`: stopped after another. */
   async listen() {
     await node.startReceiving()
     await say('running')
@@ -30,6 +33,8 @@ const jobs = {
     await say('event', { event })
     await go()
     if (event !== null) await node.ackEvent(event.id)
+    await say('acked')
+    if (args.hold) await go()
     await node.stop()
     await say('stopped', { balance: await node.getBalance(), channels: await node.listChannels() })
   },

@@ -1,6 +1,7 @@
 // What a test of payments needs: a lab, wallets with a store each, and the webhooks by which the LSP wakes them.
 
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -10,8 +11,9 @@ import { startLab } from '../../scripts/support/lab.mjs'
 import { Handler, killHandlers } from './handler.mjs'
 import { until } from './until.mjs'
 
-export async function openShop() {
-  const lab = await startLab()
+/** `args`: the lab's options. */
+export async function openShop(args = []) {
+  const lab = await startLab({ args })
   const folder = mkdtempSync(join(tmpdir(), 'mayfly-test-'))
   const wallets = new Map()
   const server = createServer((request, response) => {
@@ -111,6 +113,15 @@ class Wallet {
     return { paymentHash, paying }
   }
 
+  /** The LSP has sent, or got, that message with this wallet since `ns` of the monotonic clock. */
+  said(ns, direction, type) {
+    return until(`the LSP to have ${direction} ${type}`, async () =>
+      (await this.lab.get(`/messages?since=${ns}`)).some(
+        (message) => message.peer === this.nodeId && message.direction === direction && message.type === type,
+      ),
+    )
+  }
+
   /** The LSP's view. */
   async channels() {
     return (await this.lab.get('/lsp/channels')).filter(({ peer }) => peer === this.nodeId)
@@ -131,6 +142,43 @@ class Wallet {
     assert.equal(payments[0].paymentHash, paymentHash)
     return { ...payments[0], preimage: paid.preimage, handler }
   }
+}
+
+/**
+ * Everything that was paid is claimed, told and acked: `msat` in all, in one channel that nobody closed, with nothing pending at
+ * either end and nothing held. The wallet may remember channels that the LSP dropped before it funded them; nothing is in those.
+ */
+export async function assertSettled(wallet, { msat, channelId }) {
+  await until('the last HTLC to leave the channel', async () =>
+    (await wallet.channels()).every(({ pendingHtlcs }) => pendingHtlcs === 0),
+  )
+  const held = (await wallet.lab.get('/lsp/held')).filter(({ nodeId }) => nodeId === wallet.nodeId)
+  assert.deepEqual(held, [])
+  await assertNothingMore(wallet, 1)
+  const theirs = await wallet.channels()
+  assert.equal(theirs.length, 1, 'one channel, and nobody closed it')
+  if (channelId !== undefined) assert.equal(theirs[0].channelId, channelId, 'the same as before')
+  const node = wallet.node()
+  try {
+    const ours = await node.listChannels()
+    const known = ours.filter((channel) => channel.channelId === theirs[0].channelId)
+    assert.deepEqual(known.map(({ pendingHtlcs, isReady }) => ({ pendingHtlcs, isReady })), [{ pendingHtlcs: 0, isReady: true }])
+    for (const dropped of ours.filter((channel) => !known.includes(channel))) {
+      const { isReady, isUsable, outboundMsat, pendingHtlcs } = dropped
+      assert.deepEqual({ isReady, isUsable, outboundMsat, pendingHtlcs }, { isReady: false, isUsable: false, outboundMsat: 0, pendingHtlcs: 0 })
+    }
+    const { lightningMsat, pendingCloseSats } = await node.getBalance()
+    assert.deepEqual({ lightningMsat, pendingCloseSats }, { lightningMsat: msat, pendingCloseSats: 0 })
+    assert.equal(node.wakeBy, null)
+  } finally {
+    node.destroy()
+  }
+}
+
+/** The payer's proof of that payment. */
+export function assertProof({ preimage, error }, paymentHash) {
+  assert.ok(preimage, `the payment failed: ${error}`)
+  assert.equal(createHash('sha256').update(Buffer.from(preimage, 'hex')).digest('hex'), paymentHash)
 }
 
 /** Nothing is left to be told, however often the wallet starts; LDK repeats PaymentClaimed at each load. */

@@ -2,12 +2,13 @@
 
 use crate::chain::{SharedChain, Wallet};
 use crate::esplora::{EsploraServer, FeeTable};
-use crate::faults::Link;
+use crate::faults::{Fan, Link};
 use crate::lsp::options::{LspOptions, SharedOptions};
 use crate::lsp::{Lsp, Webhooks};
 use crate::node::wire_log::WireLog;
 use crate::node::{keep_connected, listen, lsp_settings, payer_settings, End, Identity, Node, NodeParams, NodeThread};
 use crate::payer::{Paid, Payer, Payment};
+use crate::webhook::WebhookUrl;
 use bitcoin::secp256k1::PublicKey;
 use mayfly_core::entropy;
 use mayfly_core::error::{Code, Error, Result};
@@ -78,6 +79,8 @@ pub struct Lab {
     pub lsp_link: Link,
     /// In front of Esplora.
     pub esplora_link: Link,
+    /// In front of everyone who is woken.
+    pub webhook_links: Fan,
     /// The LSP's node id.
     pub lsp_id: PublicKey,
     /// Payments without CLTV padding, unless the payment says otherwise.
@@ -137,6 +140,7 @@ impl Lab {
             messages,
             lsp_link,
             esplora_link,
+            webhook_links: Fan::default(),
             lsp_id,
             strict_cltv: config.strict_cltv,
             lsp: RwLock::new(Some(lsp)),
@@ -170,6 +174,13 @@ impl Lab {
         thread.call(|node| async move { ask(&node) }).await
     }
 
+    /// From now on that node is woken there, through a link.
+    pub async fn register_webhook(&self, node: PublicKey, url: WebhookUrl) -> Result<()> {
+        let way = self.webhook_links.way_to(url.address()).await.map_err(broken)?;
+        self.webhooks.lock().unwrap_or_else(PoisonError::into_inner).insert(node, url.through(way));
+        Ok(())
+    }
+
     /// Pays. The inner error is why the payment failed.
     pub async fn pay(&self, payment: Payment) -> Result<std::result::Result<Paid, String>> {
         self.payer.call(move |node| async move { node.pay(payment).await }).await
@@ -182,6 +193,11 @@ impl Lab {
         if let Some(running) = lsp.take() {
             let ended = tokio::task::spawn_blocking(move || running.end(how)).await;
             ended.map_err(|error| Error::new(Code::Internal, format!("ending the LSP failed: {error}")))?;
+            // Else its channel could still look usable, by the connection to the LSP that is gone, when that is asked below.
+            let noticed = self.payer.call(|node| async move { node.until(|node| !node.has_channel()).await });
+            tokio::time::timeout(START_TIMEOUT, noticed).await.unwrap_or_else(|_| {
+                Err(Error::new(Code::Timeout, "the payer did not notice that the LSP has ended"))
+            })?;
         }
         let parts = LspParts {
             identity: self.lsp_identity.clone(),

@@ -60,10 +60,23 @@ impl std::error::Error for WebhookError {}
 /// Where a webhook goes: proven to be on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookUrl {
+    /// Where to connect.
     address: SocketAddr,
     /// As written, for the `Host` header.
     authority: String,
     path: String,
+}
+
+impl WebhookUrl {
+    /// Where its server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The same URL, reached by way of another address: a proxy in front of its server.
+    pub fn through(self, address: SocketAddr) -> Self {
+        WebhookUrl { address, ..self }
+    }
 }
 
 impl FromStr for WebhookUrl {

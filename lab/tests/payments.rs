@@ -188,19 +188,19 @@ async fn with_rewake_a_client_that_leaves_its_payment_is_woken_again() {
     pay(&lab, &wallet.invoice(&route, 1_000_000)).await.unwrap();
     let mut posted = webhook(&lab, &wallet).await;
     // In the dark it is connected, as far as the LSP knows: the payment is forwarded to nobody.
-    lab.lsp_link.set_black_hole(true);
+    lab.lsp_link.faults().set_black_hole(true);
     let invoice = wallet.invoice(&route, 2_000_000);
     let paying = tokio::spawn({
         let (lab, invoice) = (lab.clone(), invoice.clone());
         async move { pay(&lab, &invoice).await }
     });
     until_forwarded(&lab, wallet.keys.node_id(), &invoice).await;
-    lab.lsp_link.set_reset(true);
+    lab.lsp_link.faults().set_reset(true);
     wallet.stop();
     // The first payment's HTLC may still be on its way out of the channel; only then it is named, too.
     while next(&mut posted).await["paymentHash"] != invoice.payment_hash {}
-    lab.lsp_link.set_black_hole(false);
-    lab.lsp_link.set_reset(false);
+    lab.lsp_link.faults().set_black_hole(false);
+    lab.lsp_link.faults().set_reset(false);
     wallet.start().await;
     paying.await.unwrap().unwrap();
     wallet.stop();
@@ -215,14 +215,14 @@ async fn with_a_progress_deadline_a_silent_client_is_disconnected_and_woken() {
     wallet.start().await;
     let route = wallet.register().await;
     let mut posted = webhook(&lab, &wallet).await;
-    lab.lsp_link.set_black_hole(true);
+    lab.lsp_link.faults().set_black_hole(true);
     let invoice = wallet.invoice(&route, 2_000_000);
     let paying = tokio::spawn({
         let (lab, invoice) = (lab.clone(), invoice.clone());
         async move { pay(&lab, &invoice).await }
     });
     assert_eq!(next(&mut posted).await["paymentHash"], invoice.payment_hash);
-    lab.lsp_link.set_black_hole(false);
+    lab.lsp_link.faults().set_black_hole(false);
     paying.await.unwrap().unwrap();
     wallet.stop();
     lab.stop().await;

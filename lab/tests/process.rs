@@ -72,7 +72,17 @@ fn the_lab_says_where_everything_is_and_answers() {
     let (status, index) = lab.ask("GET", "/", None);
     assert!(status == 200 && index.as_array().unwrap().len() > 10);
     assert_eq!(lab.ask("POST", "/lsp/restart", Some(json!({ "kill": true }))).0, 200);
-    assert_eq!(lab.ask("POST", "/faults", Some(json!({ "link": "lsp", "latencyMs": 1 }))).0, 200);
+    for faults in [
+        json!({ "link": "lsp", "latencyMs": 1 }),
+        json!({ "link": "lsp", "roundTripMs": 1, "jitterMs": 1, "jitterSeed": 5, "halfOpen": true }),
+        json!({ "link": "esplora", "blackhole": true, "reset": true, "drop": "up" }),
+        json!({ "link": "webhook", "drop": "down" }),
+        json!({ "link": "webhook", "drop": null }),
+    ] {
+        assert_eq!(lab.ask("POST", "/faults", Some(faults)), (200, json!({})));
+    }
+    let (_, stats) = lab.ask("GET", "/stats", None);
+    assert!(["lsp", "esplora", "webhook"].iter().all(|link| stats[link]["connections"].is_array()), "{stats}");
     lab.end();
 }
 
@@ -89,6 +99,9 @@ fn what_is_wrong_with_a_request_is_said() {
         ("/lsp/options", json!({ "skimPpm": 1_000_001 }), "skimPpm is 1000001"),
         ("/lsp/options", json!({ "skim": 1 }), "unknown field `skim`"),
         ("/faults", json!({ "link": "store" }), "unknown variant `store`"),
+        ("/faults", json!({ "link": "lsp", "drop": "both" }), "unknown variant `both`"),
+        ("/faults", json!({ "link": "lsp", "latencyMs": 1, "roundTripMs": 2 }), "give one of them"),
+        ("/faults", json!({ "link": "lsp", "jitterMs": u64::MAX }), "jitterMs is more than a day"),
     ] {
         let (status, answer) = lab.ask("POST", path, Some(body));
         assert_eq!(status, 400, "{path}: {answer}");

@@ -1,10 +1,12 @@
 //! The webhook sender: what it posts, and where it refuses to.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::post;
 use axum::Router;
+use mayfly_lab::faults::{Direction, Fan};
 use mayfly_lab::webhook::{post as knock, WebhookError, WebhookUrl};
 use tokio::net::TcpListener;
 
@@ -91,5 +93,69 @@ fn only_plain_http_on_loopback_is_a_webhook_url() {
         "http://127.0.0.1:0/",
     ] {
         assert!(matches!(parse(url), WebhookError::Malformed { .. }), "{url}");
+    }
+}
+
+/// The way to a handler through a link of its own.
+async fn linked(base: &str) -> (Fan, WebhookUrl) {
+    let fan = Fan::default();
+    let url: WebhookUrl = format!("{base}/api/mdk").parse().unwrap();
+    let way = fan.way_to(url.address()).await.unwrap();
+    (fan, url.through(way))
+}
+
+#[tokio::test]
+async fn through_a_link_the_handler_is_still_addressed_by_its_own_name() {
+    let (base, heard) = handler().await;
+    let (_fan, url) = linked(&base).await;
+    assert_eq!(url.to_string(), format!("{base}/api/mdk"));
+    assert_eq!(knock(url, vec![], "{}").await.unwrap(), Ok(202));
+    assert_eq!(format!("http://{}", heard.lock().unwrap()[0].1["host"].to_str().unwrap()), base);
+}
+
+#[tokio::test]
+async fn a_lost_answer_leaves_a_handler_that_was_woken_and_a_sender_that_waits() {
+    let (base, heard) = handler().await;
+    let (fan, url) = linked(&base).await;
+    fan.faults().set_drop(Some(Direction::Down));
+    let knocking = knock(url, vec![], "{}");
+    until(|| heard.lock().unwrap().len() == 1).await;
+    assert!(!knocking.is_finished());
+    fan.faults().set_drop(None);
+    assert_eq!(knocking.await.unwrap(), Ok(202));
+    assert_eq!(heard.lock().unwrap().len(), 1, "once");
+}
+
+#[tokio::test]
+async fn a_reset_link_loses_the_webhook_and_a_black_hole_keeps_it() {
+    let (base, heard) = handler().await;
+    let (fan, url) = linked(&base).await;
+    fan.faults().set_reset(true);
+    assert!(matches!(knock(url.clone(), vec![], "{}").await.unwrap(), Err(WebhookError::Unreachable(_))));
+    fan.faults().set_reset(false);
+    assert_eq!(heard.lock().unwrap().len(), 0);
+    fan.faults().set_black_hole(true);
+    let knocking = knock(url, vec![], "{}");
+    assert!(!knocking.is_finished());
+    fan.faults().set_black_hole(false);
+    assert_eq!(knocking.await.unwrap(), Ok(202));
+    assert_eq!(heard.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn latency_and_jitter_delay_the_webhook() {
+    let (base, _) = handler().await;
+    let (fan, url) = linked(&base).await;
+    fan.faults().set_latency(Duration::from_millis(30));
+    fan.faults().set_jitter(Duration::from_millis(10));
+    let start = Instant::now();
+    assert_eq!(knock(url, vec![], "{}").await.unwrap(), Ok(202));
+    // TCP's round trip, and the request's.
+    assert!(start.elapsed() >= Duration::from_millis(120));
+}
+
+async fn until(done: impl Fn() -> bool) {
+    while !done() {
+        tokio::task::yield_now().await;
     }
 }

@@ -18,6 +18,7 @@
 //! Our own `channel_reestablish` waits until the peer's has passed these: an old one makes the peer close the channel. An LDK
 //! peer sends its own right behind `init`, so nothing is lost by listening first.
 
+use super::pace::Pace;
 use super::queues::{Parcel, Queues};
 use super::recovery::{is_ahead_of, Recovery};
 use super::{reserve, Fault, PersistQueue};
@@ -32,6 +33,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 struct Attached {
     manager: Arc<ChannelManager>,
@@ -42,6 +44,7 @@ struct Attached {
 pub struct MessageGate {
     attached: OnceLock<Attached>,
     queues: Mutex<Queues>,
+    pace: Mutex<Pace>,
     queue: Arc<PersistQueue>,
     recovery: Recovery,
     fault: Fault,
@@ -56,6 +59,7 @@ impl MessageGate {
         MessageGate {
             attached: OnceLock::new(),
             queues: Mutex::default(),
+            pace: Mutex::default(),
             queue,
             recovery,
             fault,
@@ -88,6 +92,11 @@ impl MessageGate {
         self.htlcs_added.load(Ordering::Relaxed)
     }
 
+    /// Until when the peer may still have something to say to our last revocation: leaving earlier cuts it short.
+    pub fn listen_until(&self) -> Option<Instant> {
+        self.pace().listen_until()
+    }
+
     /// Moves what LDK wants to send into the gate. True if something waits for a commit.
     pub(super) fn pull(&self) -> bool {
         let Some(pulled) = self.pending_in_ldk() else { return false };
@@ -112,6 +121,10 @@ impl MessageGate {
 
     fn queues(&self) -> MutexGuard<'_, Queues> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The channel manager, unless the node is over.
@@ -226,12 +239,15 @@ impl BaseMessageHandler for MessageGate {
         if self.fault.is_raised() {
             return Vec::new();
         }
-        self.queues().take_released()
+        let released = self.queues().take_released();
+        self.pace().leaves(&released);
+        released
     }
 
     fn peer_disconnected(&self, peer: PublicKey) {
         self.deliver("peer_disconnected", |attached| attached.manager.peer_disconnected(peer));
         self.queues().disconnected(peer);
+        self.pace().disconnected();
     }
 
     fn provided_node_features(&self) -> NodeFeatures {
@@ -315,7 +331,6 @@ impl ChannelMessageHandler for MessageGate {
         handle_update_fail_htlc(&UpdateFailHTLC),
         handle_update_fail_malformed_htlc(&UpdateFailMalformedHTLC),
         handle_commitment_signed(&CommitmentSigned),
-        handle_revoke_and_ack(&RevokeAndACK),
         handle_update_fee(&UpdateFee),
         handle_announcement_signatures(&AnnouncementSignatures),
     );
@@ -351,6 +366,11 @@ impl ChannelMessageHandler for MessageGate {
         }
         self.htlcs_added.fetch_add(1, Ordering::Relaxed);
         self.deliver("handle_update_add_htlc", |attached| attached.manager.handle_update_add_htlc(peer, message));
+    }
+
+    fn handle_revoke_and_ack(&self, peer: PublicKey, message: &RevokeAndACK) {
+        self.pace().answered();
+        self.deliver("handle_revoke_and_ack", |attached| attached.manager.handle_revoke_and_ack(peer, message));
     }
 
     fn handle_commitment_signed_batch(&self, peer: PublicKey, channel: ChannelId, batch: Vec<CommitmentSigned>) {

@@ -19,6 +19,7 @@ mod committer;
 mod engine;
 mod fault;
 mod messages;
+mod pace;
 mod persist;
 mod queues;
 mod recovery;

@@ -103,14 +103,21 @@ pub(super) async fn serve(
         }
         let mut wake_at = waiting.next_deadline();
         if let Some(deadline) = stop_deadline {
-            if may_leave(session, waiting, deadline) && depart(session, waiting, deadline).await? {
+            let listening = session.listens_until(Some(deadline));
+            let may_leave = listening.is_none() && may_leave(session, waiting, deadline);
+            if may_leave && depart(session, waiting, deadline).await? {
                 return Ok(End::Stopped);
             }
-            wake_at = Some(wake_at.map_or(deadline, |at| at.min(deadline)));
+            let at = listening.unwrap_or(deadline);
+            wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
         } else if waiting.receive.is_some() {
-            match session.receive_progress.verdict(session.has_pending_htlcs()) {
-                Verdict::WaitUntil(at) => wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at))),
-                Verdict::Quiet => {
+            let verdict = session.receive_progress.verdict(session.has_pending_htlcs());
+            let listening = session.listens_until(session.receive_progress.deadline());
+            match (verdict, listening) {
+                (Verdict::WaitUntil(at), _) | (Verdict::Quiet, Some(at)) => {
+                    wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
+                }
+                (Verdict::Quiet, None) => {
                     let deadline = session.receive_progress.deadline().unwrap_or_else(Instant::now);
                     if depart(session, waiting, deadline).await? {
                         waiting.flight.iter_mut().for_each(Flight::complete);
@@ -118,7 +125,7 @@ pub(super) async fn serve(
                     }
                     continue;
                 }
-                Verdict::Deadline => finish_receive(session, waiting),
+                (Verdict::Deadline, _) => finish_receive(session, waiting),
             }
         }
 

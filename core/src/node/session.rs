@@ -19,6 +19,7 @@ use bitcoin::Transaction;
 use std::collections::HashSet;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// A wallet that is claimed and loaded. Dropping it gives the lock up; what is not committed was never said.
 pub(super) struct Session {
@@ -130,6 +131,12 @@ impl Session {
     /// Whether a claimed HTLC is not yet fulfilled and revoked, or any HTLC is in flight towards us.
     pub fn has_pending_htlcs(&self) -> bool {
         self.loaded.manager().list_channels().iter().any(|channel| !channel.pending_inbound_htlcs.is_empty())
+    }
+
+    /// Before that instant, if it is to come before `deadline`, a goodbye could cut the LSP short.
+    pub fn listens_until(&self, deadline: Option<Instant>) -> Option<Instant> {
+        let until = self.loaded.messages().listen_until().filter(|_| self.link.is_some())?;
+        (until > Instant::now() && deadline.is_none_or(|deadline| until < deadline)).then_some(until)
     }
 
     /// `Err` if a gate closed for good.

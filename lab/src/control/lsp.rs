@@ -1,7 +1,7 @@
 //! The LSP: what it holds, its options, its restarts, what it says on the wire.
 
 use super::views::{ChannelView, HeldView};
-use super::{answer, read, Answer, Entry, Failure, Shared};
+use super::{answer, present, read, Answer, Entry, Failure, Shared};
 use crate::lab::Lab;
 use crate::lsp::options::LspOptions;
 use crate::node::{End, Node};
@@ -92,10 +92,6 @@ struct OptionsRequest {
     #[serde(default, deserialize_with = "present")]
     progress_deadline_ms: Option<Option<u64>>,
     tick_ms: Option<u64>,
-}
-
-fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<u64>>, D::Error> {
-    Option::<u64>::deserialize(value).map(Some)
 }
 
 impl OptionsRequest {

@@ -20,7 +20,7 @@ use axum::routing::get;
 use axum::Router;
 use mayfly_core::error::{Code, Error};
 use serde::de::DeserializeOwned;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{json, Value};
 use std::sync::Arc;
 
@@ -85,6 +85,11 @@ impl From<QueryRejection> for Failure {
 fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Failure> {
     let json: &[u8] = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(json).map_err(|error| Failure::bad(format!("the body is not what this takes: {error}")))
+}
+
+/// For a field whose `null` says something else than its absence.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(value).map(Some)
 }
 
 fn answer(value: impl Serialize) -> Answer {

@@ -13,7 +13,7 @@ use bitcoin::secp256k1::PublicKey;
 use lightning_invoice::Bolt11Invoice;
 use serde::Deserialize;
 use serde_json::json;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Longer than the LSP holds by default, so that its answer is heard.
@@ -74,6 +74,6 @@ async fn set_webhook(State(lab): Shared, body: Bytes) -> Answer {
         .parse()
         .map_err(|_| Failure::bad(format!("nodeId {:?} is not 66 hex characters of a public key", request.node_id)))?;
     let url: WebhookUrl = request.url.parse().map_err(|error| Failure::bad(format!("{error}")))?;
-    lab.webhooks.lock().unwrap_or_else(PoisonError::into_inner).insert(node, url);
+    lab.register_webhook(node, url).await?;
     answer(json!({}))
 }

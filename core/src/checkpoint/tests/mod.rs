@@ -4,6 +4,7 @@ mod behind;
 mod broadcast;
 mod committer;
 mod gate;
+mod pace;
 mod pair;
 mod payment;
 mod recovery;

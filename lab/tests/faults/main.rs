@@ -1,61 +1,24 @@
 //! The proxy: what passes, what doesn't, and what it counts. Order comes from the sockets, never from a pause.
 
+mod fan;
+mod half_open;
+mod one_way;
+mod stats;
+mod timing;
+mod wire;
+
+use mayfly_lab::faults::Link;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::time::Duration;
-
-use mayfly_lab::faults::{ConnectionStats, Link};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{timeout, Instant};
-
-/// The test hangs for good if this passes: it decides nothing else.
-const HUNG: Duration = Duration::from_secs(30);
-
-struct Wire {
-    link: Link,
-    listener: TcpListener,
-}
-
-impl Wire {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let link = Link::start(listener.local_addr().unwrap()).await.unwrap();
-        Wire { link, listener }
-    }
-
-    /// A connection through the link: (client's end, server's end).
-    async fn connect(&self) -> (TcpStream, TcpStream) {
-        let client = TcpStream::connect(self.link.address()).await.unwrap();
-        let (server, _) = timeout(HUNG, self.listener.accept()).await.unwrap().unwrap();
-        (client, server)
-    }
-}
-
-async fn say(from: &mut TcpStream, to: &mut TcpStream, text: &[u8]) {
-    from.write_all(text).await.unwrap();
-    hear(to, text).await;
-}
-
-async fn hear(to: &mut TcpStream, text: &[u8]) {
-    let mut heard = vec![0; text.len()];
-    timeout(HUNG, to.read_exact(&mut heard)).await.unwrap().unwrap();
-    assert_eq!(heard, text);
-}
-
-async fn hear_end(to: &mut TcpStream) {
-    assert_eq!(timeout(HUNG, to.read(&mut [0])).await.unwrap().unwrap(), 0, "a FIN");
-}
-
-async fn hear_reset(to: &mut TcpStream) {
-    let error = timeout(HUNG, to.read(&mut [0])).await.unwrap().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-}
+use tokio::time::timeout;
+use wire::{hear, hear_end, hear_gone, hear_reset, say, Wire, HUNG};
 
 #[tokio::test]
 async fn bytes_pass_both_ways_whole_and_in_order() {
     let wire = Wire::start().await;
-    wire.link.set_latency_ms(3);
+    wire.link.faults().set_latency_ms(3);
     let (client, server) = wire.connect().await;
     // More than all buffers hold, so that the proxy must stall and resume both senders.
     let data: Vec<u8> = (0..20_000_000u32).map(|n| (n % 251) as u8).collect();
@@ -110,7 +73,7 @@ async fn a_half_close_shuts_down_one_direction_only() {
 #[tokio::test]
 async fn a_reset_of_one_side_is_a_reset_of_the_other_behind_what_was_said() {
     let wire = Wire::start().await;
-    wire.link.set_latency_ms(5);
+    wire.link.faults().set_latency_ms(5);
     let (mut client, mut server) = wire.connect().await;
     say(&mut client, &mut server, b"hello").await;
     client.write_all(b"last words").await.unwrap();
@@ -135,7 +98,7 @@ async fn a_black_hole_freezes_connections_and_lets_go_of_them_unharmed() {
     let wire = Wire::start().await;
     let (mut client, mut server) = wire.connect().await;
     say(&mut client, &mut server, b"before").await;
-    wire.link.set_black_hole(true);
+    wire.link.faults().set_black_hole(true);
     client.write_all(b"in the dark").await.unwrap();
     server.write_all(b"also").await.unwrap();
     server.shutdown().await.unwrap();
@@ -149,7 +112,7 @@ async fn a_black_hole_freezes_connections_and_lets_go_of_them_unharmed() {
     }
     assert_eq!(client.try_read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     assert_eq!(server.try_read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
-    wire.link.set_black_hole(false);
+    wire.link.faults().set_black_hole(false);
     hear(&mut server, b"in the dark").await;
     hear(&mut client, b"also").await;
     hear_end(&mut client).await;
@@ -159,7 +122,7 @@ async fn a_black_hole_freezes_connections_and_lets_go_of_them_unharmed() {
 #[tokio::test]
 async fn in_a_black_hole_connections_open_but_the_server_sees_only_those_that_wait() {
     let wire = Wire::start().await;
-    wire.link.set_black_hole(true);
+    wire.link.faults().set_black_hole(true);
     // 1. One client connects, speaks and gives up in the dark.
     let mut gone = TcpStream::connect(wire.link.address()).await.unwrap();
     gone.write_all(b"anybody?").await.unwrap();
@@ -170,18 +133,10 @@ async fn in_a_black_hole_connections_open_but_the_server_sees_only_those_that_wa
     let mut patient = TcpStream::connect(wire.link.address()).await.unwrap();
     patient.write_all(b"I can wait").await.unwrap();
     // 4. In the light the server hears that one only.
-    wire.link.set_black_hole(false);
+    wire.link.faults().set_black_hole(false);
     let (mut server, _) = timeout(HUNG, wire.listener.accept()).await.unwrap().unwrap();
     hear(&mut server, b"I can wait").await;
     say(&mut server, &mut patient, b"thanks").await;
-}
-
-async fn hear_gone(to: &mut TcpStream) {
-    match timeout(HUNG, to.read(&mut [0])).await.unwrap() {
-        Ok(0) => {}
-        Err(e) if e.kind() == ErrorKind::ConnectionReset => {}
-        other => panic!("{other:?}"),
-    }
 }
 
 #[tokio::test]
@@ -189,79 +144,23 @@ async fn a_reset_tears_both_ends_and_every_new_connection_until_it_is_lifted() {
     let wire = Wire::start().await;
     let (mut client, mut server) = wire.connect().await;
     say(&mut client, &mut server, b"before").await;
-    wire.link.set_reset(true);
+    wire.link.faults().set_reset(true);
     hear_reset(&mut client).await;
     hear_reset(&mut server).await;
     let mut refused = TcpStream::connect(wire.link.address()).await.unwrap();
     hear_reset(&mut refused).await;
-    wire.link.set_reset(false);
+    wire.link.faults().set_reset(false);
     let (mut client, mut server) = wire.connect().await;
     say(&mut client, &mut server, b"after").await;
     // On and off at once: existing connections are torn all the same, frozen ones too.
-    wire.link.set_black_hole(true);
-    wire.link.set_reset(true);
-    wire.link.set_reset(false);
-    wire.link.set_black_hole(false);
+    wire.link.faults().set_black_hole(true);
+    wire.link.faults().set_reset(true);
+    wire.link.faults().set_reset(false);
+    wire.link.faults().set_black_hole(false);
     hear_reset(&mut client).await;
     hear_reset(&mut server).await;
     let (mut client, mut server) = wire.connect().await;
     say(&mut client, &mut server, b"again").await;
-}
-
-#[tokio::test]
-async fn latency_delays_each_direction_and_the_first_bytes_pay_the_handshake() {
-    let wire = Wire::start().await;
-    let ms = Duration::from_millis;
-    wire.link.set_latency_ms(40);
-    let (mut client, mut server) = wire.connect().await;
-    // Only lower bounds: a busy machine is late, a delay is never early.
-    let start = Instant::now();
-    say(&mut client, &mut server, b"syn, ack, and a word").await;
-    assert!(start.elapsed() >= ms(120));
-    let start = Instant::now();
-    say(&mut server, &mut client, b"answer").await;
-    assert!(start.elapsed() >= ms(40));
-    let start = Instant::now();
-    client.shutdown().await.unwrap();
-    hear_end(&mut server).await;
-    assert!(start.elapsed() >= ms(40), "a FIN travels too");
-    // Lowered while bytes are under way: they arrive in their order.
-    server.write_all(b"slow, ").await.unwrap();
-    server.flush().await.unwrap();
-    wire.link.set_latency_ms(0);
-    server.write_all(b"quick").await.unwrap();
-    hear(&mut client, b"slow, quick").await;
-}
-
-#[tokio::test]
-async fn connections_bytes_turns_and_round_trips_are_counted() {
-    let wire = Wire::start().await;
-    let (mut client, mut server) = wire.connect().await;
-    say(&mut client, &mut server, b"question").await;
-    say(&mut server, &mut client, b"yes").await;
-    say(&mut client, &mut server, b"more").await;
-    say(&mut client, &mut server, b"and more").await;
-    say(&mut server, &mut client, b"no").await;
-    say(&mut client, &mut server, b"bye").await;
-    let counted = ConnectionStats { bytes_up: 23, bytes_down: 5, turns: 5, round_trips: 2, open: true };
-    assert_eq!(wire.link.stats().connections, std::slice::from_ref(&counted));
-    let (mut second, mut second_server) = wire.connect().await;
-    say(&mut second, &mut second_server, b"hi").await;
-    assert_eq!((wire.link.stats().open(), wire.link.stats().turns(), wire.link.stats().round_trips()), (2, 6, 2));
-    // The first ends; its task is done when both ends have heard it, and says so soon after.
-    client.shutdown().await.unwrap();
-    hear_end(&mut server).await;
-    server.shutdown().await.unwrap();
-    hear_end(&mut client).await;
-    let closed = async {
-        while wire.link.stats().open() != 1 {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(HUNG, closed).await.unwrap();
-    assert_eq!(wire.link.stats().connections[0], ConnectionStats { open: false, ..counted });
-    wire.link.reset_stats();
-    assert_eq!(wire.link.stats().connections, [ConnectionStats { open: true, ..Default::default() }]);
 }
 
 #[tokio::test]
