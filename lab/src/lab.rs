@@ -26,8 +26,8 @@ const LSP_FUNDS_SAT: u64 = 100_000_000;
 const LSP_COINS: u64 = 20;
 /// Below this the LSP's wallet is filled again at the next start.
 const LSP_LOW_SAT: u64 = 20_000_000;
-/// A channel of 16 M satoshi needs some confirmations at the acceptor; LDK asks for 6.
-const CONFIRMATIONS: u32 = 6;
+/// A channel of 16 M satoshi needs some confirmations at the acceptor; LDK asks for 6. As many again are room for a reorg.
+const CONFIRMATIONS: u32 = 12;
 /// Everything is on this machine: a start that takes longer hangs.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -74,6 +74,8 @@ pub struct Lab {
     pub webhooks: Webhooks,
     /// What the LSP says and hears.
     pub messages: WireLog,
+    /// What Esplora says of fees.
+    pub fees: FeeTable,
     /// In front of the LSP.
     pub lsp_link: Link,
     /// In front of Esplora.
@@ -110,7 +112,8 @@ impl Lab {
         let lsp_id = lsp_identity.node_id()?;
         fill(&chain, &Wallet::new("lsp"), LSP_FUNDS_SAT, LSP_COINS)?;
 
-        let esplora = EsploraServer::start(chain.clone(), FeeTable::flat(1.0)).await.map_err(broken)?;
+        let fees = FeeTable::default();
+        let esplora = EsploraServer::start(chain.clone(), fees.clone()).await.map_err(broken)?;
         let esplora_link = Link::start(esplora.address()).await.map_err(broken)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(broken)?;
         let lsp_address = listener.local_addr().map_err(broken)?;
@@ -135,6 +138,7 @@ impl Lab {
             options,
             webhooks,
             messages,
+            fees,
             lsp_link,
             esplora_link,
             lsp_id,
@@ -175,6 +179,12 @@ impl Lab {
         self.payer.call(move |node| async move { node.pay(payment).await }).await
     }
 
+    /// How many blocks a reorg may take off without costing the payer a channel.
+    pub async fn deepest_reorg(&self) -> Result<u32> {
+        let confirmations = self.payer.call(|node| async move { node.confirmations() });
+        Ok(confirmations.await?.saturating_sub(1))
+    }
+
     /// Ends the LSP, gracefully or not, and starts it again from its store, on the same port; returns when the payer's
     /// channel is usable again.
     pub async fn restart_lsp(&self, how: End) -> Result<()> {
@@ -194,7 +204,7 @@ impl Lab {
         };
         *lsp = Some(parts.start().await?);
         drop(lsp);
-        let usable = self.payer.call(|node| async move { node.until(Node::has_channel).await });
+        let usable = self.payer.call(|node| async move { node.until(Node::can_pay).await });
         tokio::time::timeout(START_TIMEOUT, usable).await.unwrap_or_else(|_| {
             Err(Error::new(Code::Timeout, "the payer's channel did not come back after the LSP's restart"))
         })
@@ -272,15 +282,12 @@ async fn start_payer(
         payer.call(|node| async move { node.open_channel().await }).await?.map_err(broken)?;
     }
     // Also after a lab that ended between the broadcast and the confirmations.
-    let confirmations = payer.call(|node| async move {
-        let channels = node.base.manager().list_channels();
-        channels.iter().filter_map(|channel| channel.confirmations).max().unwrap_or(0)
-    });
+    let confirmations = payer.call(|node| async move { node.confirmations() });
     let missing = CONFIRMATIONS.saturating_sub(confirmations.await?);
     if missing > 0 {
         chain.mine(missing).map_err(broken)?;
     }
-    payer.call(|node| async move { node.until(Node::has_channel).await }).await?;
+    payer.call(|node| async move { node.until(Node::can_pay).await }).await?;
     Ok(payer)
 }
 

@@ -147,7 +147,7 @@ impl Wallet {
         })
     }
 
-    fn sign(&self, tx: &mut Transaction, coins: &[Coin]) {
+    pub(super) fn sign(&self, tx: &mut Transaction, coins: &[Coin]) {
         let public = self.key.public_key(&self.secp);
         let mut cache = SighashCache::new(tx);
         for (index, coin) in coins.iter().enumerate() {

@@ -5,10 +5,12 @@
 
 mod chain;
 mod lsp;
+mod mempool;
 mod network;
 mod payments;
 mod views;
 
+use crate::chain::ChainError;
 use crate::lab::Lab;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
@@ -36,13 +38,14 @@ pub fn router(lab: Arc<Lab>) -> Router {
         .merge(payments::routes())
         .merge(lsp::routes())
         .merge(chain::routes())
+        .merge(mempool::routes())
         .merge(network::routes())
         .fallback(|| async { Failure(StatusCode::NOT_FOUND, "no such path or method: GET / lists them".into()) })
         .with_state(lab)
 }
 
 async fn index() -> Answer {
-    let entries = [payments::INDEX, lsp::INDEX, chain::INDEX, network::INDEX].into_iter().flatten();
+    let entries = [payments::INDEX, lsp::INDEX, chain::INDEX, mempool::INDEX, network::INDEX].into_iter().flatten();
     let lines: Vec<Value> =
         entries.map(|(method, path, what)| json!({ "method": method, "path": path, "what": what })).collect();
     answer(lines)
@@ -68,6 +71,16 @@ impl From<Error> for Failure {
         let status = match error.code {
             Code::LspUnavailable | Code::NodeDestroyed => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Failure(status, error.to_string())
+    }
+}
+
+impl From<ChainError> for Failure {
+    fn from(error: ChainError) -> Self {
+        let status = match error {
+            ChainError::Rejected(_) | ChainError::InsufficientFunds(_) => StatusCode::BAD_REQUEST,
+            ChainError::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Failure(status, error.to_string())
     }

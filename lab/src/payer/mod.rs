@@ -143,9 +143,16 @@ fn explain(reason: Option<PaymentFailureReason>) -> String {
 }
 
 impl Node<Payer> {
-    /// Whether it can pay now.
-    pub fn has_channel(&self) -> bool {
-        self.base.manager().list_channels().iter().any(|channel| channel.is_usable)
+    /// Whether it can pay now, through all of its channels.
+    pub fn can_pay(&self) -> bool {
+        let channels = self.base.manager().list_channels();
+        !channels.is_empty() && channels.iter().all(|channel| channel.is_usable)
+    }
+
+    /// Of its youngest channel.
+    pub fn confirmations(&self) -> u32 {
+        let channels = self.base.manager().list_channels();
+        channels.iter().map(|channel| channel.confirmations.unwrap_or(0)).min().unwrap_or(0)
     }
 
     /// Waits until `ready` says so, looking after each turn.
