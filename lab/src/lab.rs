@@ -7,7 +7,7 @@ use crate::lsp::options::{LspOptions, SharedOptions};
 use crate::lsp::{Lsp, Webhooks};
 use crate::node::wire_log::WireLog;
 use crate::node::{keep_connected, listen, lsp_settings, payer_settings, End, Identity, Node, NodeParams, NodeThread};
-use crate::payer::{Paid, Payer, Payment};
+use crate::payer::{Paid, Payer, PayerChannel, Payment, CHANNEL_SAT};
 use bitcoin::secp256k1::PublicKey;
 use mayfly_core::entropy;
 use mayfly_core::error::{Code, Error, Result};
@@ -36,7 +36,7 @@ const LSP_SEED: [u8; 32] = [31; 32];
 const PAYER_SEED: [u8; 32] = [41; 32];
 
 /// How a lab is started.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct LabConfig {
     /// Kept across restarts: chain, channels, node ids. `None`: a temporary folder, gone with the lab.
     pub dir: Option<PathBuf>,
@@ -44,6 +44,14 @@ pub struct LabConfig {
     pub options: LspOptions,
     /// Payments without CLTV padding.
     pub strict_cltv: bool,
+    /// How many channels the payer has at least; it opens what is missing.
+    pub payer_channels: usize,
+}
+
+impl Default for LabConfig {
+    fn default() -> Self {
+        LabConfig { dir: None, options: LspOptions::default(), strict_cltv: false, payer_channels: 1 }
+    }
 }
 
 /// What a program needs to use the lab; the first line on stdout.
@@ -133,6 +141,12 @@ impl Lab {
         let (webhooks, messages) = (Arc::clone(&parts.webhooks), parts.messages.clone());
         let lsp = parts.start().await?;
         let payer = start_payer(payer_identity, dir.join("payer"), chain.clone(), lsp_id, lsp_address).await?;
+        let there = payer.call(|node| async move { node.channels().len() }).await?;
+        for _ in there..config.payer_channels.max(1) {
+            open_payer_channel(&payer, &chain, CHANNEL_SAT).await?;
+        }
+        // Also after a lab that ended between a broadcast and its confirmations.
+        confirm_payer(&payer, &chain).await?;
         Ok(Lab {
             chain,
             options,
@@ -177,6 +191,22 @@ impl Lab {
     /// Pays. The inner error is why the payment failed.
     pub async fn pay(&self, payment: Payment) -> Result<std::result::Result<Paid, String>> {
         self.payer.call(move |node| async move { node.pay(payment).await }).await
+    }
+
+    /// Opens one more channel for the payer and mines until it can pay through all of them.
+    pub async fn open_payer_channel(&self, sat: u64) -> Result<()> {
+        let opened = async {
+            open_payer_channel(&self.payer, &self.chain, sat).await?;
+            confirm_payer(&self.payer, &self.chain).await
+        };
+        tokio::time::timeout(START_TIMEOUT, opened)
+            .await
+            .unwrap_or_else(|_| Err(Error::new(Code::Timeout, "the payer's new channel did not get usable")))
+    }
+
+    /// What the payer pays through.
+    pub async fn payer_channels(&self) -> Result<Vec<PayerChannel>> {
+        self.payer.call(|node| async move { node.channels() }).await
     }
 
     /// How many blocks a reorg may take off without costing the payer a channel.
@@ -260,7 +290,7 @@ impl LspParts {
     }
 }
 
-/// Starts the payer and, the first time, opens and confirms its channel.
+/// Starts the payer, which has no channel the first time.
 async fn start_payer(
     identity: Identity,
     dir: PathBuf,
@@ -276,19 +306,23 @@ async fn start_payer(
         Node::open(params, |_| Ok(Payer::new(lsp))).await
     };
     let connect = move |node: std::rc::Rc<Node<Payer>>| async move { keep_connected(&node.base, lsp, address).await };
-    let payer = NodeThread::start("lab-payer", open, connect).await?;
-    if payer.call(|node| async move { node.base.manager().list_channels().is_empty() }).await? {
-        fill(&chain, &Wallet::new("payer"), crate::payer::CHANNEL_SAT + 1_000_000, 1)?;
-        payer.call(|node| async move { node.open_channel().await }).await?.map_err(broken)?;
-    }
-    // Also after a lab that ended between the broadcast and the confirmations.
-    let confirmations = payer.call(|node| async move { node.confirmations() });
-    let missing = CONFIRMATIONS.saturating_sub(confirmations.await?);
+    NodeThread::start("lab-payer", open, connect).await
+}
+
+/// Opens one more channel for the payer, with fresh money if it needs some.
+async fn open_payer_channel(payer: &NodeThread<Payer>, chain: &SharedChain, sat: u64) -> Result<()> {
+    fill(chain, &Wallet::new("payer"), CHANNEL_SAT + 1_000_000, 1)?;
+    payer.call(move |node| async move { node.open_channel(sat).await }).await?.map_err(broken)
+}
+
+/// Mines until LDK takes all of the payer's channels for confirmed.
+async fn confirm_payer(payer: &NodeThread<Payer>, chain: &SharedChain) -> Result<()> {
+    let confirmations = payer.call(|node| async move { node.confirmations() }).await?;
+    let missing = CONFIRMATIONS.saturating_sub(confirmations);
     if missing > 0 {
         chain.mine(missing).map_err(broken)?;
     }
-    payer.call(|node| async move { node.until(Node::can_pay).await }).await?;
-    Ok(payer)
+    payer.call(|node| async move { node.until(Node::can_pay).await }).await
 }
 
 /// Mines money for a wallet that has too little, in that many coins.

@@ -35,7 +35,7 @@ use tokio::sync::watch;
 
 pub use rules::{Coin, COINBASE_MATURITY};
 pub use state::{script_hash, Chain, Spender};
-pub use wallet::Wallet;
+pub use wallet::{Afford, Wallet};
 
 /// Blocks that `fund` mines at most to get a spendable reward. Past it regtest's subsidy has dried up.
 const FUND_MAX_BLOCKS: u32 = 2 * COINBASE_MATURITY;

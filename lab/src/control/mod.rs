@@ -19,6 +19,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::Router;
+use bitcoin::secp256k1::PublicKey;
 use mayfly_core::error::{Code, Error};
 use serde::de::DeserializeOwned;
 use serde::Serialize;
@@ -96,6 +97,10 @@ impl From<QueryRejection> for Failure {
 fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Failure> {
     let json: &[u8] = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(json).map_err(|error| Failure::bad(format!("the body is not what this takes: {error}")))
+}
+
+fn node_id(text: &str) -> Result<PublicKey, Failure> {
+    text.parse().map_err(|_| Failure::bad(format!("nodeId {text:?} is not 66 hex characters of a public key")))
 }
 
 fn answer(value: impl Serialize) -> Answer {
