@@ -1,17 +1,25 @@
-// `npm test`: the Rust tests, then the tests through the addon; both always run, and their own summaries end the output.
-// Arguments are test files: only those run, through the addon.
+// `npm test`: the Rust tests, then the tests through the addon; both always run, and their own summaries end the output. Last, Bitcoin
+// Core's validation engine judges every block that their labs mined. Arguments are test files: only those run, through the addon.
 
-import { readdirSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ensureAddon, ensureLab } from './setup.mjs'
+import { replayAloud } from './replay/replay.mjs'
 import { exitCode, root } from './run.mjs'
 
 const only = process.argv.slice(2)
 ensureAddon()
 ensureLab()
 
-const rust = only.length > 0 ? 0 : exitCode('cargo', ['test', '--workspace'])
+const exported = mkdtempSync(join(tmpdir(), 'mayfly-blocks-'))
+const env = { MAYFLY_EXPORT_BLOCKS: exported }
+const rust = only.length > 0 ? 0 : exitCode('cargo', ['test', '--workspace'], { env })
 const files = only.length > 0 ? only : readdirSync(join(root, '__test__')).filter((name) => name.endsWith('.test.mjs')).map((name) => `__test__/${name}`)
-const node = exitCode(process.execPath, ['--test', '--test-reporter=spec', ...files.sort()])
+const node = exitCode(process.execPath, ['--test', '--test-reporter=spec', ...files.sort()], { env })
+// Single files may need no lab.
+const core = only.length > 0 && readdirSync(exported).length === 0 ? 0 : replayAloud(exported)
 if (rust !== 0) console.error('cargo test failed: see above')
-process.exitCode = rust || node
+if (core === 0) rmSync(exported, { recursive: true })
+else console.error(`the blocks are in ${exported}`)
+process.exitCode = rust || node || core

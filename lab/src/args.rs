@@ -13,6 +13,7 @@ Prints one line of JSON when it is ready, and ends when its standard input close
 
   --dir <folder>            keep chain, channels and node ids there across restarts (default: a temporary folder)
   --log <level>             error, warn, info, debug or trace, to stderr (default: warn)
+  --payer-channels <n>      how many channels the payer has, for payments in several parts (default: 1)
   --strict-cltv             payments without CLTV padding: exactly what the invoice asks for
 
 The LSP (each also at runtime: POST /lsp/options):
@@ -60,6 +61,7 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, String> 
             "--help" | "-h" => return Ok(Command::Help),
             "--dir" => run.lab.dir = Some(PathBuf::from(value()?)),
             "--log" => run.log = read(&name, &value()?, "error, warn, info, debug or trace")?,
+            "--payer-channels" => run.lab.payer_channels = read(&name, &value()?, "a whole number")?,
             "--hold-ms" => options.hold_ms = number(&name, &value()?)?,
             "--skim-ppm" => options.skim_ppm = number(&name, &value()?)?,
             "--open-sat" => options.open_sat = number(&name, &value()?)?,

@@ -7,7 +7,7 @@ use crate::lsp::options::{LspOptions, SharedOptions};
 use crate::lsp::{Lsp, Webhooks};
 use crate::node::wire_log::WireLog;
 use crate::node::{keep_connected, listen, lsp_settings, payer_settings, End, Identity, Node, NodeParams, NodeThread};
-use crate::payer::{Paid, Payer, Payment};
+use crate::payer::{Paid, Payer, PayerChannel, Payment, CHANNEL_SAT};
 use crate::webhook::WebhookUrl;
 use bitcoin::secp256k1::PublicKey;
 use mayfly_core::entropy;
@@ -27,8 +27,8 @@ const LSP_FUNDS_SAT: u64 = 100_000_000;
 const LSP_COINS: u64 = 20;
 /// Below this the LSP's wallet is filled again at the next start.
 const LSP_LOW_SAT: u64 = 20_000_000;
-/// A channel of 16 M satoshi needs some confirmations at the acceptor; LDK asks for 6.
-const CONFIRMATIONS: u32 = 6;
+/// A channel of 16 M satoshi needs some confirmations at the acceptor; LDK asks for 6. As many again are room for a reorg.
+const CONFIRMATIONS: u32 = 12;
 /// Everything is on this machine: a start that takes longer hangs.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -37,7 +37,7 @@ const LSP_SEED: [u8; 32] = [31; 32];
 const PAYER_SEED: [u8; 32] = [41; 32];
 
 /// How a lab is started.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct LabConfig {
     /// Kept across restarts: chain, channels, node ids. `None`: a temporary folder, gone with the lab.
     pub dir: Option<PathBuf>,
@@ -45,6 +45,14 @@ pub struct LabConfig {
     pub options: LspOptions,
     /// Payments without CLTV padding.
     pub strict_cltv: bool,
+    /// How many channels the payer has at least; it opens what is missing.
+    pub payer_channels: usize,
+}
+
+impl Default for LabConfig {
+    fn default() -> Self {
+        LabConfig { dir: None, options: LspOptions::default(), strict_cltv: false, payer_channels: 1 }
+    }
 }
 
 /// What a program needs to use the lab; the first line on stdout.
@@ -75,6 +83,8 @@ pub struct Lab {
     pub webhooks: Webhooks,
     /// What the LSP says and hears.
     pub messages: WireLog,
+    /// What Esplora says of fees.
+    pub fees: FeeTable,
     /// In front of the LSP.
     pub lsp_link: Link,
     /// In front of Esplora.
@@ -113,7 +123,8 @@ impl Lab {
         let lsp_id = lsp_identity.node_id()?;
         fill(&chain, &Wallet::new("lsp"), LSP_FUNDS_SAT, LSP_COINS)?;
 
-        let esplora = EsploraServer::start(chain.clone(), FeeTable::flat(1.0)).await.map_err(broken)?;
+        let fees = FeeTable::default();
+        let esplora = EsploraServer::start(chain.clone(), fees.clone()).await.map_err(broken)?;
         let esplora_link = Link::start(esplora.address()).await.map_err(broken)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(broken)?;
         let lsp_address = listener.local_addr().map_err(broken)?;
@@ -133,11 +144,18 @@ impl Lab {
         let (webhooks, messages) = (Arc::clone(&parts.webhooks), parts.messages.clone());
         let lsp = parts.start().await?;
         let payer = start_payer(payer_identity, dir.join("payer"), chain.clone(), lsp_id, lsp_address).await?;
+        let there = payer.call(|node| async move { node.channels().len() }).await?;
+        for _ in there..config.payer_channels.max(1) {
+            open_payer_channel(&payer, &chain, CHANNEL_SAT).await?;
+        }
+        // Also after a lab that ended between a broadcast and its confirmations.
+        confirm_payer(&payer, &chain).await?;
         Ok(Lab {
             chain,
             options,
             webhooks,
             messages,
+            fees,
             lsp_link,
             esplora_link,
             webhook_links: Fan::default(),
@@ -186,6 +204,28 @@ impl Lab {
         self.payer.call(move |node| async move { node.pay(payment).await }).await
     }
 
+    /// Opens one more channel for the payer and mines until it can pay through all of them.
+    pub async fn open_payer_channel(&self, sat: u64) -> Result<()> {
+        let opened = async {
+            open_payer_channel(&self.payer, &self.chain, sat).await?;
+            confirm_payer(&self.payer, &self.chain).await
+        };
+        tokio::time::timeout(START_TIMEOUT, opened)
+            .await
+            .unwrap_or_else(|_| Err(Error::new(Code::Timeout, "the payer's new channel did not get usable")))
+    }
+
+    /// What the payer pays through.
+    pub async fn payer_channels(&self) -> Result<Vec<PayerChannel>> {
+        self.payer.call(|node| async move { node.channels() }).await
+    }
+
+    /// How many blocks a reorg may take off without costing the payer a channel.
+    pub async fn deepest_reorg(&self) -> Result<u32> {
+        let confirmations = self.payer.call(|node| async move { node.confirmations() });
+        Ok(confirmations.await?.saturating_sub(1))
+    }
+
     /// Ends the LSP, gracefully or not, and starts it again from its store, on the same port; returns when the payer's
     /// channel is usable again.
     pub async fn restart_lsp(&self, how: End) -> Result<()> {
@@ -194,7 +234,7 @@ impl Lab {
             let ended = tokio::task::spawn_blocking(move || running.end(how)).await;
             ended.map_err(|error| Error::new(Code::Internal, format!("ending the LSP failed: {error}")))?;
             // Else its channel could still look usable, by the connection to the LSP that is gone, when that is asked below.
-            let noticed = self.payer.call(|node| async move { node.until(|node| !node.has_channel()).await });
+            let noticed = self.payer.call(|node| async move { node.until(|node| !node.can_pay()).await });
             tokio::time::timeout(START_TIMEOUT, noticed).await.unwrap_or_else(|_| {
                 Err(Error::new(Code::Timeout, "the payer did not notice that the LSP has ended"))
             })?;
@@ -210,7 +250,7 @@ impl Lab {
         };
         *lsp = Some(parts.start().await?);
         drop(lsp);
-        let usable = self.payer.call(|node| async move { node.until(Node::has_channel).await });
+        let usable = self.payer.call(|node| async move { node.until(Node::can_pay).await });
         tokio::time::timeout(START_TIMEOUT, usable).await.unwrap_or_else(|_| {
             Err(Error::new(Code::Timeout, "the payer's channel did not come back after the LSP's restart"))
         })
@@ -266,7 +306,7 @@ impl LspParts {
     }
 }
 
-/// Starts the payer and, the first time, opens and confirms its channel.
+/// Starts the payer, which has no channel the first time.
 async fn start_payer(
     identity: Identity,
     dir: PathBuf,
@@ -282,22 +322,23 @@ async fn start_payer(
         Node::open(params, |_| Ok(Payer::new(lsp))).await
     };
     let connect = move |node: std::rc::Rc<Node<Payer>>| async move { keep_connected(&node.base, lsp, address).await };
-    let payer = NodeThread::start("lab-payer", open, connect).await?;
-    if payer.call(|node| async move { node.base.manager().list_channels().is_empty() }).await? {
-        fill(&chain, &Wallet::new("payer"), crate::payer::CHANNEL_SAT + 1_000_000, 1)?;
-        payer.call(|node| async move { node.open_channel().await }).await?.map_err(broken)?;
-    }
-    // Also after a lab that ended between the broadcast and the confirmations.
-    let confirmations = payer.call(|node| async move {
-        let channels = node.base.manager().list_channels();
-        channels.iter().filter_map(|channel| channel.confirmations).max().unwrap_or(0)
-    });
-    let missing = CONFIRMATIONS.saturating_sub(confirmations.await?);
+    NodeThread::start("lab-payer", open, connect).await
+}
+
+/// Opens one more channel for the payer, with fresh money if it needs some.
+async fn open_payer_channel(payer: &NodeThread<Payer>, chain: &SharedChain, sat: u64) -> Result<()> {
+    fill(chain, &Wallet::new("payer"), CHANNEL_SAT + 1_000_000, 1)?;
+    payer.call(move |node| async move { node.open_channel(sat).await }).await?.map_err(broken)
+}
+
+/// Mines until LDK takes all of the payer's channels for confirmed.
+async fn confirm_payer(payer: &NodeThread<Payer>, chain: &SharedChain) -> Result<()> {
+    let confirmations = payer.call(|node| async move { node.confirmations() }).await?;
+    let missing = CONFIRMATIONS.saturating_sub(confirmations);
     if missing > 0 {
         chain.mine(missing).map_err(broken)?;
     }
-    payer.call(|node| async move { node.until(Node::has_channel).await }).await?;
-    Ok(payer)
+    payer.call(|node| async move { node.until(Node::can_pay).await }).await
 }
 
 /// Mines money for a wallet that has too little, in that many coins.

@@ -183,6 +183,61 @@ fn a_reorg_remines_returns_or_drops_transactions_and_the_folder_remembers_it() {
     }
 }
 
+#[test]
+fn an_undone_reorg_makes_the_old_branch_best_again_with_a_block_more_and_the_folder_remembers_it() {
+    for mode in [Reorged::Remined, Reorged::Unconfirmed, Reorged::Dropped] {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Key::new(9);
+        let (chain, tx, _) = with_payment(dir.path(), &key);
+        assert!(matches!(chain.undo_reorg(mode), Err(ChainError::Rejected(_))));
+        let (txid, old) = (tx.compute_txid(), chain.tip());
+        chain.mine(2).unwrap();
+        let branch: Vec<_> = (old.height..=old.height + 2).map(|h| chain.block_at(h).unwrap().block_hash()).collect();
+        chain.reorg(3, Reorged::Dropped).unwrap();
+        // Only on the new branch.
+        let (outpoint, coin) = confirmed_coin(&chain, &key.p2wpkh());
+        let mut later = spend(outpoint, &key.p2tr(), 998_000);
+        key.sign_p2wpkh(&mut later, &coin);
+        chain.submit(later.clone()).unwrap();
+        chain.mine(1).unwrap();
+        let new = chain.tip();
+
+        chain.undo_reorg(mode).unwrap();
+        assert_eq!(chain.height(), new.height + 1);
+        for (hash, height) in branch.iter().zip(old.height..) {
+            assert_eq!(chain.block(hash).unwrap().1, Some(height));
+        }
+        assert_eq!(chain.block(&new.hash).unwrap().1, None);
+        assert_eq!(chain.transaction(&txid).unwrap().1, Some(old.height), "confirmed where it was at first");
+        let later_in = chain.transaction(&later.compute_txid()).map(|(_, height)| height.is_some());
+        let expected = match mode {
+            Reorged::Remined => Some(true),
+            Reorged::Unconfirmed => Some(false),
+            Reorged::Dropped => None,
+        };
+        assert_eq!(later_in, expected, "{mode:?}");
+        let tip = chain.tip();
+        drop(chain);
+        let chain = open(dir.path());
+        assert_eq!(chain.tip(), tip);
+    }
+}
+
+#[test]
+fn a_reorg_deeper_than_the_chain_is_refused_and_one_of_all_of_it_is_not() {
+    let chain = SharedChain::open(None).unwrap();
+    chain.mine(20).unwrap();
+    let tip = chain.tip();
+    let error = chain.reorg(21, Reorged::Remined).unwrap_err().to_string();
+    assert_eq!((error.as_str(), chain.tip()), ("depth is 21: at most 20, all blocks of the chain", tip));
+    chain.reorg(20, Reorged::Remined).unwrap();
+    assert_eq!((chain.height(), chain.block(&tip.hash).unwrap().1), (21, None));
+    chain.undo_reorg(Reorged::Remined).unwrap();
+    assert_eq!((chain.height(), chain.block(&tip.hash).unwrap().1), (22, Some(20)));
+    chain.undo_reorg(Reorged::Remined).unwrap();
+    assert_eq!((chain.height(), chain.block(&tip.hash).unwrap().1), (23, None), "undoing can be undone");
+}
+
 /// xorshift64*: enough to choose what happens next.
 struct Dice(u64);
 
@@ -213,7 +268,7 @@ fn whatever_happens_the_money_adds_up_and_a_replay_says_the_same() {
     }
     for _ in 0..60 {
         let (from, to) = (dice.roll(3) as usize, dice.roll(3) as usize);
-        match dice.roll(10) {
+        match dice.roll(12) {
             0..=5 => {
                 if let Ok(tx) = wallets[from].pay(&chain, wallets[to].script(), 1_000 + dice.roll(400_000)) {
                     chain.submit(tx).unwrap();
@@ -221,10 +276,19 @@ fn whatever_happens_the_money_adds_up_and_a_replay_says_the_same() {
             }
             6 | 7 => drop(chain.mine(1 + dice.roll(3) as u32).unwrap()),
             8 => drop(chain.mine_empty(1).unwrap()),
+            9 => {
+                if let Some((tx, _)) = chain.mempool().first() {
+                    chain.evict(tx.compute_txid()).unwrap();
+                }
+            }
+            10 => {
+                // Nothing to undo yet, at first.
+                let _ = chain.undo_reorg([Reorged::Remined, Reorged::Unconfirmed][dice.roll(2) as usize]);
+            }
             _ => {
                 let mode = [Reorged::Remined, Reorged::Unconfirmed, Reorged::Dropped][dice.roll(3) as usize];
                 // Not so deep that the funding is undone.
-                drop(chain.reorg(dice.roll(4) as u32, mode).unwrap());
+                chain.reorg(dice.roll(4) as u32, mode).unwrap();
             }
         }
         let scripts = wallets.iter().chain([&miner]).map(Wallet::script);

@@ -277,3 +277,33 @@ fn hex(bytes: &[u8]) -> String {
     use bitcoin::hex::DisplayHex;
     bytes.to_lower_hex_string()
 }
+
+#[tokio::test]
+async fn a_replacement_is_taken_over_post_tx_and_what_it_replaced_is_404() {
+    let lab = Lab::start().await;
+    let key = Key::new(3);
+    let (outpoint, coin) = support::confirmed_coin(&lab.chain, &key.p2wpkh());
+    let paying = |fee: u64| {
+        let mut tx = support::spend(outpoint, &key.p2tr(), 1_000_000 - fee);
+        key.sign_p2wpkh(&mut tx, &coin);
+        (serialize_hex(&tx), tx.compute_txid().to_string())
+    };
+    let ((first, old), (second, new)) = (paying(1_000), paying(2_000));
+    assert_eq!(lab.post_tx(first.clone()).await, (200, old.clone()));
+    let (status, reason) = lab.post_tx(paying(1_001).0).await;
+    assert_eq!(status, 400);
+    assert!(reason.starts_with("sendrawtransaction RPC error: insufficient fee, rejecting replacement"), "{reason}");
+    assert_eq!(lab.post_tx(second).await, (200, new.clone()));
+    for path in ["", "/status", "/hex", "/raw", "/outspend/0"] {
+        assert_eq!(lab.get(&format!("/tx/{old}{path}")).await.0, 404, "{path}");
+    }
+    let spend_path = format!("/tx/{}/outspend/{}", outpoint.txid, outpoint.vout);
+    assert_eq!(lab.json(&spend_path).await["txid"], new);
+    let history = lab.json(&format!("/scripthash/{}/txs", script_hash(&key.p2tr()))).await;
+    assert_eq!((history.as_array().unwrap().len(), &history[0]["txid"]), (1, &json!(new)));
+
+    lab.chain.evict(new.parse().unwrap()).unwrap();
+    assert_eq!(lab.get(&format!("/tx/{new}")).await.0, 404);
+    assert_eq!(lab.json(&spend_path).await, json!({ "spent": false }));
+    assert_eq!(lab.post_tx(first).await, (200, old), "the first may come again");
+}

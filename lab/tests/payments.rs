@@ -2,54 +2,14 @@
 
 mod client;
 
-use axum::routing::post;
 use bitcoin::secp256k1::PublicKey;
-use client::Wallet;
+use client::{lab, next, pay, webhook, Wallet, PATIENCE};
 use mayfly_core::invoice::Invoice;
 use mayfly_core::lsp::JitRoute;
-use mayfly_lab::lab::{Lab, LabConfig};
+use mayfly_lab::lab::Lab;
 use mayfly_lab::lsp::options::LspOptions;
 use mayfly_lab::node::End;
-use mayfly_lab::payer::{Paid, Payment};
-use serde_json::Value;
-use std::sync::PoisonError;
-use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-
-/// Only so that a broken test ends: nothing here takes a second.
-const PATIENCE: Duration = Duration::from_secs(15);
-
-async fn lab(options: LspOptions) -> Lab {
-    Lab::start(LabConfig { options, ..LabConfig::default() }).await.unwrap()
-}
-
-async fn pay(lab: &Lab, invoice: &Invoice) -> Result<Paid, String> {
-    let invoice = invoice.bolt11.parse().unwrap();
-    let payment = Payment { invoice, amount_msat: None, timeout: PATIENCE, strict_cltv: false, again: false };
-    lab.pay(payment).await.unwrap()
-}
-
-/// Registers a webhook for the wallet; what is posted comes out of the channel.
-async fn webhook(lab: &Lab, wallet: &Wallet) -> mpsc::UnboundedReceiver<Value> {
-    let (sender, posted) = mpsc::unbounded_channel();
-    let app = axum::Router::new().route(
-        "/",
-        post(move |axum::Json(body): axum::Json<Value>| async move {
-            sender.send(body).unwrap();
-        }),
-    );
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    let mut webhooks = lab.webhooks.lock().unwrap_or_else(PoisonError::into_inner);
-    webhooks.insert(wallet.keys.node_id(), url.parse().unwrap());
-    posted
-}
-
-async fn next(posted: &mut mpsc::UnboundedReceiver<Value>) -> Value {
-    tokio::time::timeout(PATIENCE, posted.recv()).await.expect("no webhook came").unwrap()
-}
+use mayfly_lab::payer::Payment;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connected_client_is_paid_over_a_channel_opened_for_it_and_then_over_the_same_with_a_skim() {
@@ -262,7 +222,14 @@ async fn a_strict_payment_has_exactly_the_cltv_that_the_invoice_asks_for_and_a_u
     for strict_cltv in [true, false] {
         let invoice = wallet.invoice(&route, 1_000_000);
         let bolt11 = invoice.bolt11.parse().unwrap();
-        let payment = Payment { invoice: bolt11, amount_msat: None, timeout: PATIENCE, strict_cltv, again: false };
+        let payment = Payment {
+            invoice: bolt11,
+            amount_msat: None,
+            timeout: PATIENCE,
+            max_part_msat: None,
+            strict_cltv,
+            again: false,
+        };
         let paying = tokio::spawn({
             let lab = lab.clone();
             async move { lab.pay(payment).await.unwrap() }

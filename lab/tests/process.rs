@@ -94,6 +94,22 @@ fn what_is_wrong_with_a_request_is_said() {
         ("/pay", json!({ "bolt11": "lnbc1" }), "bolt11 is not an invoice"),
         ("/mine", json!({ "blocks": -1 }), "invalid value"),
         ("/mine", json!({ "blocks": 1_000_000 }), "at most 10000"),
+        ("/reorg", json!({}), "give either depth, or undo: true"),
+        ("/reorg", json!({ "depth": 1, "undo": true }), "give either depth, or undo: true"),
+        ("/reorg", json!({ "depth": 0 }), "depth is 0: 1 to 11"),
+        ("/reorg", json!({ "depth": 12 }), "depth is 12: 1 to 11. Deeper lies the funding of the payer's channels"),
+        ("/reorg", json!({ "depth": 1, "transactions": "gone" }), "unknown variant `gone`"),
+        ("/reorg", json!({ "undo": true }), "no reorg to undo"),
+        ("/mempool/evict", json!({ "txid": "zz" }), "64 hex"),
+        ("/mempool/evict", json!({ "txid": "00".repeat(32) }), "is not in the mempool"),
+        ("/mempool/replace", json!({ "txid": "00".repeat(32), "feeRate": 5.0 }), "is not in the mempool"),
+        ("/mempool/replace", json!({ "txid": "00".repeat(32), "feeRate": -1.0 }), "feeRate is -1"),
+        ("/fees", json!({ "0": 1.0 }), "\"0\" is no target"),
+        ("/fees", json!({ "soon": 1.0 }), "\"soon\" is no target"),
+        ("/fees", json!({ "1": 1e9 }), "1 is 1000000000"),
+        ("/lsp/close", json!({ "nodeId": "02" }), "66 hex"),
+        ("/lsp/close", json!({ "nodeId": lab.ready["lspNodeId"] }), "the LSP has no channel with"),
+        ("/payer/channels", json!({ "sats": 1 }), "sats is 1: 20000 to 16000000"),
         ("/webhooks", json!({ "nodeId": "02", "url": "http://127.0.0.1:1/" }), "66 hex"),
         ("/webhooks", json!({ "nodeId": lab.ready["lspNodeId"], "url": "http://example.com/" }), "not on loopback"),
         ("/lsp/options", json!({ "skimPpm": 1_000_001 }), "skimPpm is 1000001"),
@@ -108,6 +124,31 @@ fn what_is_wrong_with_a_request_is_said() {
         assert!(answer["error"].as_str().unwrap().contains(part), "{path}: {answer}");
     }
     assert_eq!(lab.ask("GET", "/nowhere", None).0, 404);
+    lab.end();
+}
+
+#[test]
+fn the_chain_turns_back_and_forth_and_the_fee_table_is_what_was_set() {
+    let lab = start(&["--payer-channels=2"]);
+    let (_, channels) = lab.ask("GET", "/payer/channels", None);
+    assert_eq!(channels.as_array().unwrap().len(), 2);
+    assert_eq!((&channels[1]["sats"], &channels[1]["usable"]), (&json!(16_000_000), &json!(true)));
+    let chain = || lab.ask("GET", "/chain", None).1;
+    let (old, height) = (chain()["tip"].clone(), chain()["height"].as_u64().unwrap());
+    let (status, after) = lab.ask("POST", "/reorg", Some(json!({ "depth": 6, "transactions": "dropped" })));
+    assert_eq!((status, &after["height"], &after["tip"]), (200, &json!(height + 1), &chain()["tip"]));
+    assert_ne!(after["tip"], old);
+    let (_, undone) = lab.ask("POST", "/reorg", Some(json!({ "undo": true })));
+    assert_eq!(undone["height"], json!(height + 2));
+    assert_eq!(lab.ask("POST", "/mine", Some(json!({ "blocks": 20 }))).0, 200);
+    assert_eq!(lab.ask("POST", "/reorg", Some(json!({ "depth": 30 }))).0, 200, "mined for more");
+
+    let (_, more) = lab.ask("POST", "/payer/channels", Some(json!({ "sats": 100_000 })));
+    assert_eq!((more.as_array().unwrap().len(), &more[2]["usable"]), (3, &json!(true)));
+    let (_, fees) = lab.ask("POST", "/fees", Some(json!({ "1": 5.5, "144": 2 })));
+    assert_eq!(fees, json!({ "1": 5.5, "144": 2.0 }));
+    assert_eq!(lab.ask("GET", "/fees", None).1, fees);
+    assert_eq!(lab.ask("POST", "/fees", Some(json!({}))).1, json!({}));
     lab.end();
 }
 

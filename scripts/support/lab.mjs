@@ -6,12 +6,13 @@ import { ensureLab } from '../setup.mjs'
 
 /**
  * Starts a lab and waits for its first line.
- * @param {{ args?: string[], quiet?: boolean }} [options] `quiet: false` shows the lab's log
+ * @param {{ args?: string[], env?: Record<string, string>, quiet?: boolean }} [options] `quiet: false` shows the lab's log; `env` is
+ * added to ours
  */
-export async function startLab({ args = [], quiet = true } = {}) {
+export async function startLab({ args = [], env = {}, quiet = true } = {}) {
   const binary = ensureLab()
   // Its stdin is a pipe of ours: the lab ends when we end, whatever ends us.
-  const child = spawn(binary, args, { stdio: ['pipe', 'pipe', quiet ? 'ignore' : 'inherit'] })
+  const child = spawn(binary, args, { stdio: ['pipe', 'pipe', quiet ? 'ignore' : 'inherit'], env: { ...process.env, ...env } })
   const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))
   const lines = createInterface({ input: child.stdout })
   const info = await new Promise((resolve, reject) => {

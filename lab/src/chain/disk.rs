@@ -45,16 +45,14 @@ impl Disk {
     }
 
     pub fn append(&mut self, block: &Block) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        put(&mut bytes, block);
         // One write of the whole record: in append mode a crash tears at most this one.
-        self.blocks.write_all(&bytes)
+        self.blocks.write_all(&record(block))
     }
 
     pub fn save_mempool<'a>(&self, transactions: impl Iterator<Item = &'a Transaction>) -> io::Result<()> {
         let mut bytes = Vec::new();
         for tx in transactions {
-            put(&mut bytes, tx);
+            bytes.extend(record(tx));
         }
         let fresh = self.mempool.with_extension("new");
         fs::write(&fresh, bytes)?;
@@ -62,10 +60,12 @@ impl Disk {
     }
 }
 
-fn put<T: Encodable>(out: &mut Vec<u8>, item: &T) {
+/// One record.
+pub(super) fn record<T: Encodable>(item: &T) -> Vec<u8> {
     let bytes = serialize(item);
-    out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-    out.extend_from_slice(&bytes);
+    let mut record = (bytes.len() as u32).to_le_bytes().to_vec();
+    record.extend(bytes);
+    record
 }
 
 /// The whole records of `bytes`, and how many bytes they take. A whole record that doesn't decode is an error, not a tear.

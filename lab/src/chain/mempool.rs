@@ -1,10 +1,9 @@
 //! Transactions that wait for a block.
 //!
 //! A transaction enters only after its parents, so the order of arrival is a topological order: it is the order in which
-//! they are mined, saved and replayed. Who spends what first keeps it; `conflicts` is where replacement (BIP 125) would be
-//! decided.
+//! they are mined, saved and replayed. Who may come, and who must go for it, is decided in `admit`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bitcoin::{Amount, OutPoint, Transaction, TxOut, Txid};
 
@@ -24,6 +23,10 @@ pub(super) struct Mempool {
 impl Mempool {
     pub fn get(&self, txid: &Txid) -> Option<&Transaction> {
         self.entries.get(txid).map(|e| &e.tx)
+    }
+
+    pub fn entry(&self, txid: &Txid) -> Option<&Entry> {
+        self.entries.get(txid)
     }
 
     pub fn output(&self, outpoint: &OutPoint) -> Option<&TxOut> {
@@ -57,10 +60,22 @@ impl Mempool {
         self.entries.insert(txid, entry);
     }
 
-    /// Takes out what a block has confirmed. Their children stay: the parents are in the chain now.
-    pub fn remove_confirmed(&mut self, txids: impl Iterator<Item = Txid>) {
+    /// These, and all that spend what they make, directly or not.
+    pub fn with_descendants(&self, txids: impl Iterator<Item = Txid>) -> HashSet<Txid> {
+        let mut found: HashSet<Txid> = txids.collect();
+        // One pass is enough: children stand behind their parents.
+        for (txid, entry) in self.iter() {
+            if entry.tx.input.iter().any(|input| found.contains(&input.previous_output.txid)) {
+                found.insert(*txid);
+            }
+        }
+        found
+    }
+
+    /// Takes these out and nothing else: children of what a block has confirmed stay, the parents are in the chain now.
+    pub fn remove<'a>(&mut self, txids: impl IntoIterator<Item = &'a Txid>) {
         for txid in txids {
-            if let Some(entry) = self.entries.remove(&txid) {
+            if let Some(entry) = self.entries.remove(txid) {
                 for input in &entry.tx.input {
                     self.spends.remove(&input.previous_output);
                 }

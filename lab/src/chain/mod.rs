@@ -6,13 +6,19 @@
 //! ```text
 //! SharedChain   the handle: submit, mine, fund, reorg, subscribe        (this file)
 //! Chain         coins, indices, mempool, undo; one block at a time      (state)
+//!               which branch is best                                    (branches)
+//!               who comes into the mempool, and who goes for it         (admit)
 //! Wallet        P2WPKH coins of one owner, found by scanning            (wallet)
 //! ```
 //!
 //! All state is behind one mutex that is never held across an await. Followers watch the tip: they are told after the
 //! change, and a reorg is one change.
 
+mod admit;
+mod branches;
+mod bump;
 mod disk;
+mod export;
 mod mempool;
 mod mine;
 mod rules;
@@ -29,7 +35,7 @@ use tokio::sync::watch;
 
 pub use rules::{Coin, COINBASE_MATURITY};
 pub use state::{script_hash, Chain, Spender};
-pub use wallet::Wallet;
+pub use wallet::{Afford, Wallet};
 
 /// Blocks that `fund` mines at most to get a spendable reward. Past it regtest's subsidy has dried up.
 const FUND_MAX_BLOCKS: u32 = 2 * COINBASE_MATURITY;
@@ -146,16 +152,28 @@ impl SharedChain {
 
     /// Replaces the last `depth` blocks by `depth + 1` new ones. Followers see one change, from the old tip to the new.
     /// Coinbases of the old branch are gone, and what spends them with them.
-    pub fn reorg(&self, depth: u32, transactions: Reorged) -> Result<Vec<BlockHash>, ChainError> {
-        self.change(|chain| {
-            let depth = depth.min(chain.height());
-            let mut removed = chain.disconnect(depth);
-            if transactions == Reorged::Dropped {
-                removed.clear();
-            }
-            chain.refill_mempool(removed)?;
-            (0..=depth).map(|_| chain.mine_one(self.inner.miner.script(), transactions == Reorged::Remined)).collect()
-        })
+    ///
+    /// Errors: [`ChainError::Rejected`] when the chain has fewer blocks.
+    pub fn reorg(&self, depth: u32, transactions: Reorged) -> Result<(), ChainError> {
+        self.change(|chain| chain.reorg(depth, transactions, self.inner.miner.script()))
+    }
+
+    /// Makes the branch that the last reorg left the best one again, with as many blocks on top as it takes to be one longer
+    /// than the present one. `transactions` are those that only the present one holds. It can itself be undone.
+    ///
+    /// Errors: [`ChainError::Rejected`] when there was none since the chain was opened.
+    pub fn undo_reorg(&self, transactions: Reorged) -> Result<(), ChainError> {
+        self.change(|chain| chain.undo_reorg(transactions, self.inner.miner.script()))
+    }
+
+    /// Takes an unconfirmed transaction and all its descendants out of the mempool, as if never seen. Returns which, parents
+    /// first.
+    ///
+    /// Errors: [`ChainError::Rejected`] when it is not in the mempool.
+    pub fn evict(&self, txid: Txid) -> Result<Vec<Txid>, ChainError> {
+        let evicted = self.lock().evict(txid)?;
+        self.mempool_changed();
+        Ok(evicted)
     }
 
     /// Pays `sats` to `script` from mining rewards and confirms it with one block. Mines as many blocks before as it takes

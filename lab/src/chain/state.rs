@@ -2,6 +2,7 @@
 //!
 //! A block is checked whole (`check_block`), written to disk, then applied: a refused block or a failed write changes
 //! nothing. The lab's own blocks go through the same check as replayed ones, so a bug in the miner shows when it mines.
+//! What enters the mempool is decided in `admit`, which branch is the best one in `branches`.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -12,13 +13,11 @@ use bitcoin::hashes::{sha256, Hash};
 use bitcoin::{Amount, Block, BlockHash, Network, OutPoint, Script, Transaction, Txid, Weight};
 
 use super::disk::{Disk, Saved};
-use super::mempool::{Entry, Mempool};
+use super::export::Export;
+use super::mempool::Mempool;
 use super::mine::{coinbase_script, make_block, Template};
 use super::rules::{check_shape, check_spend, median_time_past, subsidy, Coin};
 use super::{ChainError, Tip};
-
-/// Core's policy: heavier transactions are not relayed.
-const MAX_TX_WEIGHT: Weight = Weight::from_wu(400_000);
 
 /// Left free in a block for its header, coinbase and transaction count.
 const RESERVED_WEIGHT: Weight = Weight::from_wu(8_000);
@@ -30,20 +29,23 @@ type Undo = Vec<(OutPoint, Coin)>;
 pub type Spender = (Txid, u32);
 
 pub struct Chain {
-    headers: Vec<Header>,
+    pub(super) headers: Vec<Header>,
     blocks: Vec<Arc<Block>>,
     undo: Vec<Undo>,
-    height_of: HashMap<BlockHash, u32>,
-    stale: HashMap<BlockHash, Arc<Block>>,
+    pub(super) height_of: HashMap<BlockHash, u32>,
+    pub(super) stale: HashMap<BlockHash, Arc<Block>>,
+    /// The tip that the last reorg left.
+    pub(super) left: Option<BlockHash>,
     coins: HashMap<OutPoint, Coin>,
     places: HashMap<Txid, (u32, u32)>,
     spenders: HashMap<OutPoint, Spender>,
     /// By sha256 of the script: every confirmed transaction that pays to it or spends from it, in chain order.
     histories: HashMap<sha256::Hash, Vec<(u32, u32)>>,
     pub(super) mempool: Mempool,
-    disk: Option<Disk>,
+    pub(super) disk: Option<Disk>,
+    export: Option<Export>,
     clock: Option<u32>,
-    min_relay_sat_per_kvb: u64,
+    pub(super) min_relay_sat_per_kvb: u64,
 }
 
 impl Chain {
@@ -56,12 +58,14 @@ impl Chain {
             blocks: vec![Arc::new(genesis)],
             undo: vec![Undo::new()],
             stale: HashMap::new(),
+            left: None,
             coins: HashMap::new(),
             places: HashMap::new(),
             spenders: HashMap::new(),
             histories: HashMap::new(),
             mempool: Mempool::default(),
             disk: None,
+            export: Export::from_environment()?,
             clock: None,
             min_relay_sat_per_kvb: 1_000,
         };
@@ -85,6 +89,7 @@ impl Chain {
             let undo = self.check_block(&block).map_err(|e| {
                 ChainError::Storage(format!("saved block {height} is refused ({e}): delete the lab's folder"))
             })?;
+            self.export(&block)?;
             self.apply(block, undo);
         }
         for tx in saved.mempool {
@@ -195,55 +200,6 @@ impl Chain {
         self.min_relay_sat_per_kvb = sat_per_kvb;
     }
 
-    // --- mempool ---
-
-    /// Checks `tx` for the next block and keeps it until then. One that is known already is a success: the same
-    /// transaction is broadcast again by every wake-up until it is confirmed. Returns whether it was new.
-    pub(super) fn submit(&mut self, tx: Transaction) -> Result<bool, ChainError> {
-        let new = self.accept(tx).map_err(ChainError::Rejected)?;
-        if new {
-            self.save_mempool()?;
-        }
-        Ok(new)
-    }
-
-    fn accept(&mut self, tx: Transaction) -> Result<bool, String> {
-        let txid = tx.compute_txid();
-        if self.transaction(&txid).is_some() {
-            return Ok(false);
-        }
-        check_shape(&tx)?;
-        if tx.is_coinbase() {
-            return Err("coinbase".into());
-        }
-        if tx.weight() > MAX_TX_WEIGHT {
-            return Err(format!("tx-size, {} weight units are over {MAX_TX_WEIGHT}", tx.weight()));
-        }
-        if let Some(first) = self.mempool.conflicts(&tx).first() {
-            return Err(format!("txn-mempool-conflict with {first}"));
-        }
-        let coins: Vec<Coin> = tx
-            .input
-            .iter()
-            .map(|input| self.coin(&input.previous_output))
-            .collect::<Option<_>>()
-            .ok_or("bad-txns-inputs-missingorspent")?;
-        let fee = check_spend(&tx, &coins, &self.headers)?;
-        let floor = self.min_relay_sat_per_kvb.saturating_mul(tx.vsize() as u64) / 1_000;
-        if fee.to_sat() < floor {
-            return Err(format!("min relay fee not met, {} < {floor}", fee.to_sat()));
-        }
-        self.mempool.insert(txid, Entry { tx, fee });
-        Ok(true)
-    }
-
-    fn save_mempool(&self) -> Result<(), ChainError> {
-        match &self.disk {
-            Some(disk) => Ok(disk.save_mempool(self.mempool.iter().map(|(_, entry)| &entry.tx))?),
-            None => Ok(()),
-        }
-    }
-
     // --- blocks ---
 
     /// Mines one block, with the mempool or without, its reward to `pay_to`.
@@ -271,41 +227,31 @@ impl Chain {
             fees,
             transactions,
         });
+        let hash = block.block_hash();
+        self.connect(block)?;
+        Ok(hash)
+    }
+
+    /// Checks a block, writes it down, and makes it the tip.
+    pub(super) fn connect(&mut self, block: Block) -> Result<(), ChainError> {
         let undo = self.check_block(&block).map_err(|e| ChainError::Rejected(format!("own block refused: {e}")))?;
         if let Some(disk) = &mut self.disk {
             disk.append(&block)?;
         }
-        let hash = block.block_hash();
+        self.export(&block)?;
         let confirms = block.txdata.len() > 1;
         self.apply(block, undo);
         if confirms {
             self.save_mempool()?;
         }
-        Ok(hash)
+        Ok(())
     }
 
-    /// Takes the last `depth` blocks off the chain, returning their transactions (no coinbases), parents first.
-    /// The caller must mine a longer branch before anyone looks.
-    pub(super) fn disconnect(&mut self, depth: u32) -> Vec<Transaction> {
-        let mut transactions = Vec::new();
-        for _ in 0..depth.min(self.height()) {
-            if let Some(block) = self.disconnect_tip() {
-                transactions.splice(0..0, block.txdata.iter().skip(1).cloned());
-            }
+    fn export(&mut self, block: &Block) -> Result<(), ChainError> {
+        match &mut self.export {
+            Some(export) => Ok(export.append(block)?),
+            None => Ok(()),
         }
-        transactions
-    }
-
-    /// Refills the mempool with `first` and what was in it; what is not valid any more falls out.
-    pub(super) fn refill_mempool(&mut self, first: Vec<Transaction>) -> Result<(), ChainError> {
-        let waiting = self.mempool.drain();
-        for tx in first.into_iter().chain(waiting) {
-            let txid = tx.compute_txid();
-            if let Err(e) = self.accept(tx) {
-                tracing::info!(%txid, "fell out of the mempool in a reorg: {e}");
-            }
-        }
-        self.save_mempool()
     }
 
     /// Everything that Core checks of a block, but its signature operations. Returns the coins that it spends.
@@ -403,7 +349,7 @@ impl Chain {
                 self.histories.entry(hash).or_default().push(place);
             }
         }
-        self.mempool.remove_confirmed(block.txdata.iter().map(Transaction::compute_txid));
+        self.mempool.remove(&block.txdata.iter().map(Transaction::compute_txid).collect::<Vec<_>>());
         let hash = block.block_hash();
         self.stale.remove(&hash);
         self.height_of.insert(hash, height);
@@ -413,7 +359,7 @@ impl Chain {
     }
 
     /// The inverse of `apply`; the genesis block stays.
-    fn disconnect_tip(&mut self) -> Option<Arc<Block>> {
+    pub(super) fn disconnect_tip(&mut self) -> Option<Arc<Block>> {
         let height = self.height();
         if height == 0 {
             return None;

@@ -15,7 +15,7 @@ use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::transaction::Version;
 use bitcoin::{
     Address, Amount, CompressedPublicKey, KnownHrp, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut,
-    Txid, Witness,
+    Txid, WScriptHash, Witness,
 };
 
 use super::{Chain, ChainError, Coin, SharedChain, COINBASE_MATURITY};
@@ -25,6 +25,16 @@ const FEE_SAT_PER_VBYTE: u64 = 2;
 
 /// An ECDSA signature with its hash type and a public key, at their longest, as witness bytes.
 const MAX_WITNESS: [usize; 2] = [72, 33];
+
+/// Whether a wallet has the money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Afford {
+    Now,
+    /// Not before what is signed is broadcast or released.
+    Later,
+    /// Not with what it has.
+    Never,
+}
 
 pub struct Wallet {
     secp: Secp256k1<All>,
@@ -60,6 +70,21 @@ impl Wallet {
     /// What `pay` could spend now, in satoshi, fees not deducted.
     pub fn balance_sats(&self, chain: &SharedChain) -> u64 {
         self.spendable(&chain.lock()).iter().map(|(_, coin)| coin.output.value.to_sat()).sum()
+    }
+
+    /// Whether `pay` to a script of a witness program could be had now.
+    pub fn can_pay(&self, chain: &SharedChain, sats: u64) -> Afford {
+        let chain = chain.lock();
+        // The longest of them: a channel's funding output is of this kind.
+        let script = ScriptBuf::new_p2wsh(&WScriptHash::all_zeros());
+        match self.pay_from(&chain, &script, sats) {
+            Ok(tx) => {
+                self.release(&tx);
+                Afford::Now
+            }
+            Err(_) if self.reserved().is_empty() => Afford::Never,
+            Err(_) => Afford::Later,
+        }
     }
 
     /// A signed transaction that pays `sats` to `script`, and the change back. It is not broadcast; its inputs are reserved
@@ -147,7 +172,7 @@ impl Wallet {
         })
     }
 
-    fn sign(&self, tx: &mut Transaction, coins: &[Coin]) {
+    pub(super) fn sign(&self, tx: &mut Transaction, coins: &[Coin]) {
         let public = self.key.public_key(&self.secp);
         let mut cache = SighashCache::new(tx);
         for (index, coin) in coins.iter().enumerate() {

@@ -23,6 +23,11 @@ pub(super) const INDEX: &[Entry] = &[
         "/lsp/channels",
         "→ [{ peer, channelId, sats, ready, usable, inMsat, outMsat, fundingTxid, pendingHtlcs }]",
     ),
+    (
+        "POST",
+        "/lsp/close",
+        "{ nodeId, force? } → { channels: [channelId] }: closes all of them; without force when that node is next connected",
+    ),
     ("GET", "/lsp/held", "→ [{ interceptId, nodeId, paymentHash, amountMsat, sinceMs, expiresMs }]"),
     ("GET", "/lsp/options", "→ the LSP's options"),
     (
@@ -42,6 +47,7 @@ pub(super) fn routes() -> Router<Arc<Lab>> {
         .route("/lsp/restart", post(restart))
         .route("/lsp/peers", get(peers))
         .route("/lsp/channels", get(channels))
+        .route("/lsp/close", post(close))
         .route("/lsp/held", get(held))
         .route("/lsp/options", get(options).post(set_options))
         .route("/messages", get(messages))
@@ -68,6 +74,24 @@ async fn peers(State(lab): Shared) -> Answer {
 async fn channels(State(lab): Shared) -> Answer {
     let views = lab.with_lsp(|lsp| lsp.base.manager().list_channels().iter().map(ChannelView::of).collect::<Vec<_>>());
     answer(views.await?)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CloseRequest {
+    node_id: String,
+    #[serde(default)]
+    force: bool,
+}
+
+async fn close(State(lab): Shared, body: Bytes) -> Answer {
+    let CloseRequest { node_id, force } = read(&body)?;
+    let client = super::node_id(&node_id)?;
+    let channels = lab.with_lsp(move |lsp| lsp.role.close(&lsp.base, client, force)).await?;
+    if channels.is_empty() {
+        return Err(Failure::bad(format!("the LSP has no channel with {client}")));
+    }
+    answer(json!({ "channels": channels.iter().map(|id| id.to_string()).collect::<Vec<_>>() }))
 }
 
 async fn held(State(lab): Shared) -> Answer {

@@ -6,10 +6,12 @@
 mod chain;
 mod hostile;
 mod lsp;
+mod mempool;
 mod network;
 mod payments;
 mod views;
 
+use crate::chain::ChainError;
 use crate::lab::Lab;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
@@ -18,6 +20,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::Router;
+use bitcoin::secp256k1::PublicKey;
 use mayfly_core::error::{Code, Error};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -37,6 +40,7 @@ pub fn router(lab: Arc<Lab>) -> Router {
         .merge(payments::routes())
         .merge(lsp::routes())
         .merge(chain::routes())
+        .merge(mempool::routes())
         .merge(network::routes())
         .merge(hostile::routes())
         .fallback(|| async { Failure(StatusCode::NOT_FOUND, "no such path or method: GET / lists them".into()) })
@@ -44,7 +48,8 @@ pub fn router(lab: Arc<Lab>) -> Router {
 }
 
 async fn index() -> Answer {
-    let entries = [payments::INDEX, lsp::INDEX, chain::INDEX, network::INDEX, hostile::INDEX].into_iter().flatten();
+    let entries = [payments::INDEX, lsp::INDEX, chain::INDEX, mempool::INDEX, network::INDEX, hostile::INDEX];
+    let entries = entries.into_iter().flatten();
     let lines: Vec<Value> =
         entries.map(|(method, path, what)| json!({ "method": method, "path": path, "what": what })).collect();
     answer(lines)
@@ -75,6 +80,16 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<ChainError> for Failure {
+    fn from(error: ChainError) -> Self {
+        let status = match error {
+            ChainError::Rejected(_) | ChainError::InsufficientFunds(_) => StatusCode::BAD_REQUEST,
+            ChainError::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Failure(status, error.to_string())
+    }
+}
+
 impl From<QueryRejection> for Failure {
     fn from(rejection: QueryRejection) -> Self {
         Failure::bad(rejection.body_text())
@@ -90,6 +105,10 @@ fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Failure> {
 /// For a field whose `null` says something else than its absence.
 fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(value).map(Some)
+}
+
+fn node_id(text: &str) -> Result<PublicKey, Failure> {
+    text.parse().map_err(|_| Failure::bad(format!("nodeId {text:?} is not 66 hex characters of a public key")))
 }
 
 fn answer(value: impl Serialize) -> Answer {

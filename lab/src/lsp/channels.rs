@@ -1,8 +1,14 @@
 //! Channels towards clients: what is forwarded into them, and when one is opened.
+//!
+//! A channel is opened only if the wallet can pay for it now. If it never can, what is held for the client is failed at once;
+//! if coins are only reserved (signed, not broadcast yet, for other channels), it waits for them. Should the wallet be short
+//! when the time to pay has come, nothing of the channel stays.
 
+use super::close::is_closing;
 use super::held::{channel_sat, plan, HeldHtlc, Plan, Room};
 use super::options::LspOptions;
 use super::{rows, Lsp, OPEN_COOLDOWN};
+use crate::chain::Afford;
 use crate::node::{lsp_settings, Base, Turn};
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::PublicKey;
@@ -21,6 +27,7 @@ impl Lsp {
         let channels = node.manager().list_channels_with_counterparty(&client);
         let rooms: Vec<Room> = channels
             .iter()
+            .filter(|channel| !is_closing(channel))
             .map(|channel| Room {
                 channel: channel.channel_id,
                 usable: channel.is_usable,
@@ -44,24 +51,34 @@ impl Lsp {
             self.state.borrow_mut().held.retain(|htlc| htlc.id != forward.id);
         }
         if missing_msat > 0 {
-            self.open_channel(node, client, channel_sat(missing_msat, options));
+            self.open_channel(node, client, channel_sat(missing_msat, options), turn);
         }
     }
 
-    fn open_channel(&self, node: &Base, client: PublicKey, sat: u64) {
-        let mut state = self.state.borrow_mut();
+    fn open_channel(&self, node: &Base, client: PublicKey, sat: u64, turn: &mut Turn) {
         let now = Instant::now();
-        if state.opening.get(&client).is_some_and(|since| now < *since + OPEN_COOLDOWN) {
+        if self.state.borrow().opening.get(&client).is_some_and(|since| now < *since + OPEN_COOLDOWN) {
             return;
         }
-        state.opening.insert(client, now);
-        drop(state);
+        match self.wallet().can_pay(&node.chain, sat) {
+            Afford::Now => {}
+            Afford::Later => return,
+            Afford::Never => return self.give_up(node, client, "the LSP can't pay for a channel", turn),
+        }
+        self.state.borrow_mut().opening.insert(client, now);
         if let Err(error) = node.manager().create_channel(client, sat, 0, 0, None, Some(lsp_settings())) {
             tracing::warn!(%client, sat, ?error, "opening a channel failed");
+            self.give_up(node, client, "no channel can be opened", turn);
         }
     }
 
-    pub(super) fn channel_event(&self, node: &Base, event: Event) {
+    /// Nothing more can be done for what is held for this client.
+    fn give_up(&self, node: &Base, client: PublicKey, why: &str, turn: &mut Turn) {
+        self.state.borrow_mut().opening.remove(&client);
+        self.fail_held(node, why, turn, |htlc| htlc.client == client);
+    }
+
+    pub(super) fn channel_event(&self, node: &Base, event: Event, turn: &mut Turn) {
         match event {
             Event::FundingGenerationReady {
                 temporary_channel_id,
@@ -69,7 +86,10 @@ impl Lsp {
                 channel_value_satoshis,
                 output_script,
                 ..
-            } => self.fund(node, temporary_channel_id, counterparty_node_id, channel_value_satoshis, output_script),
+            } => {
+                let (sat, script) = (channel_value_satoshis, output_script);
+                self.fund(node, temporary_channel_id, counterparty_node_id, sat, script, turn);
+            }
             Event::ChannelReady { counterparty_node_id, .. } => {
                 let mut state = self.state.borrow_mut();
                 state.opening.remove(&counterparty_node_id);
@@ -99,11 +119,19 @@ impl Lsp {
         }
     }
 
-    fn fund(&self, node: &Base, channel: ChannelId, client: PublicKey, sat: u64, script: ScriptBuf) {
+    fn fund(&self, node: &Base, channel: ChannelId, client: PublicKey, sat: u64, script: ScriptBuf, turn: &mut Turn) {
         let transaction = match self.wallet().pay(&node.chain, &script, sat) {
             Ok(transaction) => transaction,
             Err(error) => {
-                tracing::error!(%client, sat, %error, "the LSP can't pay for a channel");
+                // Between opening and now another channel took the coins.
+                tracing::warn!(%client, sat, %error, "a channel is given up before it was funded");
+                let why = "the LSP can't pay for it".to_owned();
+                if let Err(error) = node.manager().force_close_broadcasting_latest_txn(&channel, &client, why) {
+                    tracing::debug!(%client, ?error, "it was gone already");
+                }
+                if self.wallet().can_pay(&node.chain, sat) == Afford::Never {
+                    self.give_up(node, client, "the LSP can't pay for a channel", turn);
+                }
                 return;
             }
         };

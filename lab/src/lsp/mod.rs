@@ -10,6 +10,7 @@
 //! better, so that a test can show both.
 
 mod channels;
+mod close;
 pub mod held;
 pub mod lsps;
 pub mod options;
@@ -66,6 +67,8 @@ struct State {
     opening: BTreeMap<PublicKey, Instant>,
     /// Signed and not broadcast yet.
     funding: BTreeMap<ChannelId, Transaction>,
+    /// What is to be closed once its client is connected.
+    closing: BTreeSet<(PublicKey, ChannelId)>,
     /// Peers that sent what LDK does not understand.
     muted: BTreeSet<PublicKey>,
     /// Clients to serve in this turn, when forwarding is by timer.
@@ -172,16 +175,27 @@ impl Lsp {
 
     fn fail_expired(&self, node: &Base, options: &LspOptions, turn: &mut Turn) {
         let now_ms = clock::now_ms();
+        self.fail_held(node, "held for too long", turn, |htlc| htlc.expires_ms(options) <= now_ms);
+    }
+
+    /// Fails back what is held and `which` picks.
+    fn fail_held(&self, node: &Base, why: &str, turn: &mut Turn, which: impl Fn(&HeldHtlc) -> bool) {
+        let mut any = false;
         self.state.borrow_mut().held.retain(|htlc| {
-            let expired = htlc.expires_ms(options) <= now_ms;
-            if expired {
-                tracing::info!(client = %htlc.client, payment_hash = %htlc.payment_hash, "held for too long: failed");
+            let fail = which(htlc);
+            any |= fail;
+            if fail {
+                tracing::info!(client = %htlc.client, payment_hash = %htlc.payment_hash, why, "a held HTLC is failed");
                 // An error means that LDK has failed it already, for its CLTV.
                 let _ = node.manager().fail_intercepted_htlc(htlc.id);
                 rows::delete_held(turn, &htlc.id);
             }
-            !expired
+            !fail
         });
+        if any {
+            // LDK has something to process, and this turn may be past that.
+            node.wake();
+        }
     }
 
     /// Posts the client's webhook once this turn is committed.
@@ -305,7 +319,7 @@ impl Role for Lsp {
             Event::HTLCHandlingFailed { failure_type, failure_reason, .. } => {
                 tracing::info!(?failure_type, ?failure_reason, "an HTLC was failed back");
             }
-            other => self.channel_event(node, other),
+            other => self.channel_event(node, other, turn),
         }
     }
 
@@ -313,6 +327,7 @@ impl Role for Lsp {
         let options = self.options.get();
         self.receive(node, turn);
         self.fail_expired(node, &options, turn);
+        self.close_with_the_connected(node);
         for client in self.take_due(&options) {
             self.serve(node, client, &options, turn);
         }

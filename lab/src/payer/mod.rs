@@ -1,4 +1,4 @@
-//! Somebody out there with money: a node with one big channel to the LSP, which pays invoices.
+//! Somebody out there with money: a node with big channels to the LSP, one at first, which pays invoices.
 
 mod route;
 
@@ -9,6 +9,7 @@ use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::ScriptBuf;
 use lightning::events::{Event, PaymentFailureReason};
+use lightning::ln::channel_state::ChannelDetails;
 use lightning::ln::channelmanager::{PaymentId, RecipientOnionFields};
 use lightning::ln::types::ChannelId;
 use lightning::types::payment::{PaymentHash, PaymentPreimage};
@@ -22,7 +23,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, Notify};
 use tokio::time::Instant;
 
-/// The payer's channel, in satoshi: just below LDK's limit for channels without large-channel support (2^24).
+/// A channel of the payer's, in satoshi: just below LDK's limit for channels without large-channel support (2^24).
 pub const CHANNEL_SAT: u64 = 16_000_000;
 
 /// A payment that arrived.
@@ -37,6 +38,20 @@ pub struct Paid {
     pub ms: f64,
 }
 
+/// A channel that it pays through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PayerChannel {
+    /// 64 hex characters.
+    pub channel_id: String,
+    /// Its size.
+    pub sats: u64,
+    /// Connected and reestablished.
+    pub usable: bool,
+    /// What is left to pay with.
+    pub out_msat: u64,
+}
+
 /// What to pay, and how.
 #[derive(Debug, Clone)]
 pub struct Payment {
@@ -46,6 +61,8 @@ pub struct Payment {
     pub amount_msat: Option<u64>,
     /// How long to wait for the outcome. The payment itself goes on.
     pub timeout: Duration,
+    /// No part of it is larger: it takes several, each through another channel of the payer's.
+    pub max_part_msat: Option<u64>,
     /// No padding: the last hop gets exactly the invoice's `min_final_cltv_expiry_delta`.
     pub strict_cltv: bool,
     /// Also if it was paid before, or is being paid: what an honest payer never does.
@@ -146,9 +163,28 @@ fn explain(reason: Option<PaymentFailureReason>) -> String {
 }
 
 impl Node<Payer> {
-    /// Whether it can pay now.
-    pub fn has_channel(&self) -> bool {
-        self.base.manager().list_channels().iter().any(|channel| channel.is_usable)
+    /// Whether it can pay now, through all of its channels.
+    pub fn can_pay(&self) -> bool {
+        let channels = self.base.manager().list_channels();
+        !channels.is_empty() && channels.iter().all(|channel| channel.is_usable)
+    }
+
+    /// What it pays through.
+    pub fn channels(&self) -> Vec<PayerChannel> {
+        let channels = self.base.manager().list_channels();
+        let view = |channel: &ChannelDetails| PayerChannel {
+            channel_id: channel.channel_id.to_string(),
+            sats: channel.channel_value_satoshis,
+            usable: channel.is_usable,
+            out_msat: channel.outbound_capacity_msat,
+        };
+        channels.iter().map(view).collect()
+    }
+
+    /// Of its youngest channel.
+    pub fn confirmations(&self) -> u32 {
+        let channels = self.base.manager().list_channels();
+        channels.iter().map(|channel| channel.confirmations.unwrap_or(0)).min().unwrap_or(0)
     }
 
     /// Waits until `ready` says so, looking after each turn.
@@ -163,18 +199,25 @@ impl Node<Payer> {
         }
     }
 
-    /// Opens the channel that it pays through; needs a connection. Returns when its funding is broadcast.
-    pub async fn open_channel(&self) -> Result<(), String> {
+    /// Opens a channel to pay through; needs a connection and money. Returns when its funding is broadcast.
+    pub async fn open_channel(&self, sat: u64) -> Result<(), String> {
         let lsp = self.role.lsp;
         self.until(|node| node.base.port.is_connected(&lsp)).await;
-        let created = self.base.manager().create_channel(lsp, CHANNEL_SAT, 0, 0, None, None);
-        created.map_err(|error| format!("the payer can't open its channel: {error:?}"))?;
-        self.base.wake();
+        let ours = u128::from_be_bytes(entropy::random());
         let mut mempool = self.base.chain.subscribe_mempool();
-        while self.base.chain.mempool().is_empty() {
+        let created = self.base.manager().create_channel(lsp, sat, 0, ours, None, None);
+        created.map_err(|error| format!("the payer can't open a channel of {sat} sat: {error:?}"))?;
+        self.base.wake();
+        loop {
+            let channels = self.base.manager().list_channels();
+            let Some(channel) = channels.iter().find(|channel| channel.user_channel_id == ours) else {
+                return Err("the payer's channel closed before it was funded; see the log".into());
+            };
+            if channel.funding_txo.is_some_and(|funding| self.base.chain.transaction(&funding.txid).is_some()) {
+                return Ok(());
+            }
             mempool.changed().await.map_err(|_| "the chain is gone".to_owned())?;
         }
-        Ok(())
     }
 
     /// Pays, and waits for the outcome. The error is for humans: why it failed, or that it is still under way.

@@ -1,4 +1,6 @@
-//! The payer's route: its own channel, then the invoice's hints. There is no gossip in the lab.
+//! The payer's route: its own channels, then the invoice's hints. There is no gossip in the lab.
+//!
+//! LDK takes one channel as long as it can and splits over several when it must. `max_part_msat` makes it have to.
 
 use super::Payment;
 use crate::node::Base;
@@ -29,7 +31,11 @@ pub(super) fn find(node: &Base, payment: &Payment) -> Result<Route, String> {
     parameters.max_total_routing_fee_msat = None;
     let log = Arc::new(LdkLog::new("payer"));
     let graph = NetworkGraph::new(Network::Regtest, Arc::clone(&log));
-    let channels = node.manager().list_usable_channels();
+    let mut channels = node.manager().list_usable_channels();
+    for channel in &mut channels {
+        let most = payment.max_part_msat.unwrap_or(u64::MAX);
+        channel.next_outbound_htlc_limit_msat = channel.next_outbound_htlc_limit_msat.min(most);
+    }
     let first_hops: Vec<_> = channels.iter().collect();
     // A fresh scorer for each payment: one that remembers failures would make a test depend on the one before.
     let scorer = FixedPenaltyScorer::with_penalty(0);

@@ -1,23 +1,86 @@
-//! The smallest receiver: the lab's own node with a role that accepts 0-conf channels from one LSP and claims what comes.
+//! The smallest receiver: the lab's own node with a role that accepts 0-conf channels from one LSP and claims what comes. Each
+//! test file uses its part.
+#![allow(dead_code)]
 
+use axum::routing::post;
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::Network;
 use lightning::events::Event;
+use lightning::ln::channel_state::ChannelDetails;
 use lightning::util::config::ChannelConfigUpdate;
 use mayfly_core::config::Mnemonic;
 use mayfly_core::invoice::{mint, Invoice, MintRequest};
 use mayfly_core::keys::{generate_mnemonic, Keys};
 use mayfly_core::log::LdkLog;
 use mayfly_core::lsp::JitRoute;
-use mayfly_lab::lab::Lab;
+use mayfly_lab::lab::{Lab, LabConfig};
+use mayfly_lab::lsp::options::LspOptions;
+use mayfly_lab::lsp::Lsp;
 use mayfly_lab::node::{
     client_settings, keep_connected, Base, End, Node, NodeParams, NodeThread, Received, Role, Turn,
 };
+use mayfly_lab::payer::{Paid, Payment};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
-use tokio::sync::Notify;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, Notify};
+
+/// Only so that a broken test ends: nothing here takes a second.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+pub async fn lab(options: LspOptions) -> Lab {
+    Lab::start(LabConfig { options, ..LabConfig::default() }).await.unwrap()
+}
+
+pub async fn pay(lab: &Lab, invoice: &Invoice) -> Result<Paid, String> {
+    pay_up_to(lab, invoice, None).await
+}
+
+/// Pays in parts of at most so much.
+pub async fn pay_in_parts(lab: &Lab, invoice: &Invoice, max_part_msat: u64) -> Result<Paid, String> {
+    pay_up_to(lab, invoice, Some(max_part_msat)).await
+}
+
+async fn pay_up_to(lab: &Lab, invoice: &Invoice, max_part_msat: Option<u64>) -> Result<Paid, String> {
+    let invoice = invoice.bolt11.parse().unwrap();
+    let payment =
+        Payment { invoice, amount_msat: None, timeout: PATIENCE, max_part_msat, strict_cltv: false, again: false };
+    lab.pay(payment).await.unwrap()
+}
+
+/// Looks at the LSP until it is so.
+pub async fn until(lab: &Lab, holds: impl Fn(&Node<Lsp>) -> bool + Clone + Send + 'static) {
+    let waited = async {
+        while !lab.with_lsp(holds.clone()).await.unwrap() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waited).await.expect("the LSP did not come to it");
+}
+
+/// Registers a webhook for the wallet; what is posted comes out of the channel.
+pub async fn webhook(lab: &Lab, wallet: &Wallet) -> mpsc::UnboundedReceiver<Value> {
+    let (sender, posted) = mpsc::unbounded_channel();
+    let app = axum::Router::new().route(
+        "/",
+        post(move |axum::Json(body): axum::Json<Value>| async move {
+            sender.send(body).unwrap();
+        }),
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let mut webhooks = lab.webhooks.lock().unwrap_or_else(PoisonError::into_inner);
+    webhooks.insert(wallet.keys.node_id(), url.parse().unwrap());
+    posted
+}
+
+pub async fn next(posted: &mut mpsc::UnboundedReceiver<Value>) -> Value {
+    tokio::time::timeout(PATIENCE, posted.recv()).await.expect("no webhook came").unwrap()
+}
 
 pub struct Client {
     lsp: PublicKey,
@@ -99,7 +162,8 @@ impl Wallet {
         self.running.take().unwrap().end(End::Graceful);
     }
 
-    async fn until(&self, ready: impl Fn(&Node<Client>) -> bool + Send + 'static) {
+    /// Looks after each turn until it is so.
+    pub async fn until(&self, ready: impl Fn(&Node<Client>) -> bool + Send + 'static) {
         let wait = self.running.as_ref().unwrap().call(|node| async move {
             loop {
                 let turn = node.role.turned.notified();
@@ -109,7 +173,13 @@ impl Wallet {
                 turn.await;
             }
         });
-        wait.await.unwrap();
+        tokio::time::timeout(PATIENCE, wait).await.expect("the client did not come to it").unwrap();
+    }
+
+    /// What LDK says of them.
+    pub async fn channels(&self) -> Vec<ChannelDetails> {
+        let listed = self.running.as_ref().unwrap().call(|node| async move { node.base.manager().list_channels() });
+        listed.await.unwrap()
     }
 
     /// Sends one LSPS message.
@@ -157,6 +227,6 @@ impl Wallet {
             let held = channels.iter().map(|c| c.outbound_capacity_msat + reserve(c.unspendable_punishment_reserve));
             held.sum::<u64>() == msat
         });
-        tokio::time::timeout(std::time::Duration::from_secs(15), waited).await.expect("another balance");
+        waited.await;
     }
 }

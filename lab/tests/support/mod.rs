@@ -37,13 +37,21 @@ impl Key {
         ScriptBuf::new_p2tr(&self.secp, self.pair.x_only_public_key().0, None)
     }
 
+    /// Signs the first inputs of `tx`, which spend `coins`.
+    pub fn sign_all_p2wpkh(&self, tx: &mut Transaction, coins: &[TxOut]) {
+        let mut cache = SighashCache::new(tx);
+        for (index, coin) in coins.iter().enumerate() {
+            let hash =
+                cache.p2wpkh_signature_hash(index, &coin.script_pubkey, coin.value, EcdsaSighashType::All).unwrap();
+            let signature = self.secp.sign_ecdsa(&Message::from_digest(hash.to_byte_array()), &self.pair.secret_key());
+            let signature = bitcoin::ecdsa::Signature::sighash_all(signature);
+            *cache.witness_mut(index).unwrap() = Witness::p2wpkh(&signature, &self.pair.public_key());
+        }
+    }
+
     /// Signs the only input of `tx`, which spends `coin`.
     pub fn sign_p2wpkh(&self, tx: &mut Transaction, coin: &TxOut) {
-        let mut cache = SighashCache::new(tx);
-        let digest = cache.p2wpkh_signature_hash(0, &coin.script_pubkey, coin.value, EcdsaSighashType::All).unwrap();
-        let signature = self.secp.sign_ecdsa(&Message::from_digest(digest.to_byte_array()), &self.pair.secret_key());
-        let signature = bitcoin::ecdsa::Signature::sighash_all(signature);
-        *cache.witness_mut(0).unwrap() = Witness::p2wpkh(&signature, &self.pair.public_key());
+        self.sign_all_p2wpkh(tx, std::slice::from_ref(coin));
     }
 
     pub fn sign_p2tr(&self, tx: &mut Transaction, coin: &TxOut) {
