@@ -9,9 +9,8 @@ import { PATIENCE_MS, within } from './life.mjs'
 
 const CHILD = fileURLToPath(new URL('./life-child.mjs', import.meta.url))
 
-/** The promise is destroyTimeoutMs; the rest is a busy machine's scheduling. */
-const DESTROY_MS = 250
-const MARGIN_MS = 250
+/** A watchdog: the promise is destroyTimeoutMs (250 ms), which the bench measures, but here the machine may be busy. */
+const DESTROY_MS = 2_000
 const NOTHING = { threads: 0, fds: 0, locks: 0 }
 
 /** A process that plays one scenario of `life-child.mjs`. */
@@ -19,12 +18,12 @@ export class Child {
   #lines = []
   #waiters = new Set()
 
-  constructor(t, scenario, { options, args = [], under = [], nodeArgs = [] }) {
+  constructor(t, scenario, { options, args = [], under = [], nodeArgs = [], env = {} }) {
     const [command, ...rest] = [...under, process.execPath, ...nodeArgs, CHILD, scenario, ...args]
     this.scenario = scenario
     // The options hold a mnemonic: the environment is not in the process list, arguments are.
     this.process = spawn(command, rest, {
-      env: { ...process.env, LIFE_OPTIONS: JSON.stringify(options) },
+      env: { ...process.env, ...env, LIFE_OPTIONS: JSON.stringify(options) },
       stdio: ['pipe', 'pipe', 'pipe'],
     })
     this.process.stdin.on('error', () => {}) // it may be gone already
@@ -91,8 +90,8 @@ export const all = (count) => Array(count).fill('NODE_DESTROYED')
 /** Checks what a child said of its destroy, and that its process ends by itself. */
 export async function vanished(child, { pending }) {
   const report = await child.said('destroyed')
-  assert.ok(report.report.durationMs <= DESTROY_MS + MARGIN_MS, `destroy took ${report.report.durationMs} ms`)
-  assert.ok(report.tookMs <= DESTROY_MS + MARGIN_MS, `destroy blocked for ${report.tookMs} ms`)
+  assert.ok(report.report.durationMs <= DESTROY_MS, `destroy took ${report.report.durationMs} ms`)
+  assert.ok(report.tookMs <= DESTROY_MS, `destroy blocked for ${report.tookMs} ms`)
   assert.deepEqual(report.left, NOTHING, 'threads, descriptors and locks after destroy')
   assert.deepEqual(report.report.unfinished, [])
   assert.equal(report.state, 'destroyed')
