@@ -7,19 +7,19 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { PATIENCE_MS, within } from './life.mjs'
 
-const CHILD = fileURLToPath(new URL('./life-child.mjs', import.meta.url))
+const scriptPath = (name) => fileURLToPath(new URL(`./${name}`, import.meta.url))
 
 /** A watchdog: the promise is destroyTimeoutMs (250 ms), which the bench measures, but here the machine may be busy. */
 const DESTROY_MS = 2_000
 const NOTHING = { threads: 0, fds: 0, locks: 0 }
 
-/** A process that plays one scenario of `life-child.mjs`. */
+/** A process that plays one scenario of a script beside this one. */
 export class Child {
   #lines = []
   #waiters = new Set()
 
-  constructor(t, scenario, { options, args = [], under = [], nodeArgs = [], env = {} }) {
-    const [command, ...rest] = [...under, process.execPath, ...nodeArgs, CHILD, scenario, ...args]
+  constructor(t, scenario, { options, args = [], under = [], nodeArgs = [], env = {}, script = 'life-child.mjs' }) {
+    const [command, ...rest] = [...under, process.execPath, ...nodeArgs, scriptPath(script), scenario, ...args]
     this.scenario = scenario
     // The options hold a mnemonic: the environment is not in the process list, arguments are.
     this.process = spawn(command, rest, {

@@ -155,7 +155,10 @@ impl Node {
     fn send<T: Send + 'static>(&self, command: impl FnOnce(Pending<T>) -> Command, call: Call, reply: Reply<T>) {
         let shared = self.shared();
         match shared.live() {
-            Ok(_) => shared.mailbox.send(command(Pending::new(reply, call)), || worker::spawn(Arc::clone(shared))),
+            Ok(_) => {
+                let pending = Pending::new(shared.owed.note(reply), call);
+                shared.mailbox.send(command(pending), || worker::spawn(Arc::clone(shared)));
+            }
             Err(error) => reply.send(Err(error)),
         }
     }
