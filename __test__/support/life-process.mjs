@@ -17,6 +17,7 @@ const NOTHING = { threads: 0, fds: 0, locks: 0 }
 export class Child {
   #lines = []
   #waiters = new Set()
+  #listeners = []
 
   constructor(t, scenario, { options, args = [], under = [], nodeArgs = [], env = {}, script = 'life-child.mjs' }) {
     const [command, ...rest] = [...under, process.execPath, ...nodeArgs, scriptPath(script), scenario, ...args]
@@ -31,7 +32,9 @@ export class Child {
     this.process.stderr.on('data', (data) => (this.stderr += data))
     this.closed = new Promise((resolve) => this.process.once('close', (code, signal) => resolve({ code, signal })))
     createInterface({ input: this.process.stdout }).on('line', (line) => {
-      this.#lines.push(JSON.parse(line))
+      const said = JSON.parse(line)
+      this.#lines.push(said)
+      for (const listener of this.#listeners) listener(said)
       for (const look of this.#waiters) look()
     })
     t.after(() => this.process.exitCode ?? this.process.kill('SIGKILL'))
@@ -41,8 +44,13 @@ export class Child {
     return this.process.pid
   }
 
+  /** Calls `listener` for each line that comes. */
+  onLine(listener) {
+    this.#listeners.push(listener)
+  }
+
   /** The first line with that key; its value. */
-  async said(key) {
+  async said(key, patienceMs = PATIENCE_MS * 2) {
     let look
     const found = new Promise((resolve, reject) => {
       look = () => {
@@ -60,7 +68,7 @@ export class Child {
     })
     gone.catch(() => {})
     try {
-      return await within(Promise.race([found, gone]), `${this.scenario} to say ${key}`, PATIENCE_MS * 2)
+      return await within(Promise.race([found, gone]), `${this.scenario} to say ${key}`, patienceMs)
     } finally {
       this.#waiters.delete(look)
     }
