@@ -8,13 +8,15 @@ import { startLab } from '../scripts/support/lab.mjs'
 import { MdkNode, generateMnemonic } from '../index.mjs'
 import { Disk, noHangs } from './support/hang.mjs'
 import { folder, receiveOne, rejection, within } from './support/life.mjs'
-import { Child, all, receivedLater } from './support/life-process.mjs'
+import { Child, all, beat, receivedLater } from './support/life-process.mjs'
+import { Pulse } from './support/pulse.mjs'
 
 const NOTHING = { threads: 0, fds: 0, locks: 0 }
 
 let lab
-before(async () => (lab = await startLab()))
-after(() => lab.stop())
+let pulse
+before(async () => ([lab, pulse] = await Promise.all([startLab(), Pulse.start()])))
+after(() => Promise.all([lab.stop(), pulse.stop()]))
 
 /** A wallet, and the disk under its store. */
 function walletOn(t) {
@@ -32,6 +34,12 @@ async function gaveUpOnTheThread(child, { pending }) {
   assert.ok(report.durationMs >= 250, 'it waited for as long as it may')
   assert.equal(state, 'destroyed')
   assert.deepEqual(await child.said('pending'), pending)
+}
+
+/** It ends by itself, and its event loop did not stall, whatever its disk did. */
+async function endsWell(child) {
+  await child.endsWell()
+  await beat(child, pulse)
 }
 
 /** Another process's only attempt at the wallet. */
@@ -64,7 +72,7 @@ describe('destroy() while the disk does not answer', { skip: noHangs }, () => {
       await gaveUpOnTheThread(node, { pending: all(4) })
       wallet.disk.revive()
       assert.deepEqual(await node.said('baseline'), NOTHING)
-      await node.endsWell()
+      await endsWell(node)
       await isFree(wallet.options)
     })
   }
@@ -79,7 +87,7 @@ describe('destroy() while the disk does not answer', { skip: noHangs }, () => {
     await gaveUpOnTheThread(node, { pending: all(3) })
     wallet.disk.revive()
     assert.deepEqual(await node.said('baseline'), NOTHING)
-    await node.endsWell()
+    await endsWell(node)
   })
 
   for (const [channel, first] of [['the channel opens', async () => {}], ['it comes through an open channel', receiveFirst]]) {
@@ -101,7 +109,7 @@ describe('destroy() while the disk does not answer', { skip: noHangs }, () => {
       assert.equal(locked.holder.pid, node.pid)
       wallet.disk.revive()
       assert.deepEqual(await node.said('baseline'), NOTHING)
-      await node.endsWell()
+      await endsWell(node)
       await receivedLater(t, wallet.options, paying)
     })
   }
@@ -117,7 +125,7 @@ describe('destroy() while the disk does not answer', { skip: noHangs }, () => {
     await wallet.disk.hangs()
     node.release()
     await gaveUpOnTheThread(node, { pending: all(2) })
-    await node.endsWell()
+    await endsWell(node)
     await receivedLater(t, wallet.options, paying)
   })
 
@@ -130,7 +138,7 @@ describe('destroy() while the disk does not answer', { skip: noHangs }, () => {
     assert.equal(await node.said('terminated'), 1)
     wallet.disk.revive()
     await node.said('baseline')
-    await node.endsWell()
+    await endsWell(node)
     await isFree(wallet.options)
   })
 })

@@ -8,10 +8,12 @@ import { SilentNameServer, noHangs } from './support/hang.mjs'
 import { folder } from './support/life.mjs'
 import { Child, all, vanished } from './support/life-process.mjs'
 import { silentConnect, silentHandshake, silentInit } from './support/silence.mjs'
+import { Pulse } from './support/pulse.mjs'
 
 let lab
-before(async () => (lab = await startLab()))
-after(() => lab.stop())
+let pulse
+before(async () => ([lab, pulse] = await Promise.all([startLab(), Pulse.start()])))
+after(() => Promise.all([lab.stop(), pulse.stop()]))
 
 const linux = process.platform === 'linux' ? false : 'connects that hang are told from others by /proc: Linux only'
 
@@ -22,7 +24,7 @@ async function destroyedAt(t, { hanging, reached, env }) {
   await child.said('starting')
   await reached(child.pid)
   child.release()
-  await vanished(child, { pending: all(5) })
+  await vanished(child, { pending: all(5), pulse })
   const next = new MdkNode({ ...options, lease: { attempts: 1 } })
   try {
     await next.start()

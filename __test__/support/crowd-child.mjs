@@ -3,15 +3,12 @@
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { MdkNode } from '../../index.mjs'
-import { Heartbeat } from './heartbeat.mjs'
 import { PATIENCE_MS } from './life.mjs'
-import { left, options, play, say } from './life-self.mjs'
+import { heartbeat, left, options, play, say } from './life-self.mjs'
 
 const AMOUNT_MSAT = 21_000
 /** They share two processors with the network that serves them. */
 const CROWD_PATIENCE_MS = PATIENCE_MS * 4
-
-const heartbeat = new Heartbeat()
 
 async function receives(node) {
   await node.startReceiving()
@@ -44,8 +41,7 @@ await play({
       heartbeat.except(() => node.destroy())
       await turn()
     }
-    const stalls = heartbeat.stop()
     const unfinished = nodes.flatMap((node) => node.lastDestroy.unfinished)
-    say({ done: { left: left(), unfinished, beats: heartbeat.beats, stalls } })
+    say({ done: { left: left(), unfinished } })
   },
 })

@@ -2,11 +2,8 @@
 // life-self.mjs for how it talks; each invoice that it says is paid by the parent.
 
 import { MdkNode } from '../../index.mjs'
-import { Heartbeat } from './heartbeat.mjs'
 import { PATIENCE_MS } from './life.mjs'
-import { left, nothingLeft, options, play, say } from './life-self.mjs'
-
-const heartbeat = new Heartbeat()
+import { heartbeat, left, nothingLeft, options, play, say } from './life-self.mjs'
 
 const AMOUNT_MSAT = 21_000
 
@@ -14,17 +11,9 @@ const AMOUNT_MSAT = 21_000
 async function receive(node, politely) {
   const { bolt11, paymentHash } = await node.getInvoice(AMOUNT_MSAT, 'One report', 900)
   say({ invoice: bolt11 })
-  for (;;) {
-    if (politely) {
-      const received = await node.receivePayment(() => {}, { minMs: PATIENCE_MS, quietMs: 0 })
-      if (received.length === 1 && received[0].paymentHash === paymentHash) return
-      throw new Error(`received ${JSON.stringify(received)} in place of ${paymentHash}`)
-    }
-    const event = await node.nextEvent(PATIENCE_MS)
-    if (event?.paymentHash !== paymentHash) throw new Error(`got ${JSON.stringify(event)} in place of ${paymentHash}`)
-    await node.ackEvent(event.id)
-    return
-  }
+  const [payment, ...more] = politely ? await node.receivePayment(() => {}, { minMs: PATIENCE_MS, quietMs: 0 }) : [await node.nextEvent(PATIENCE_MS)]
+  if (payment?.paymentHash !== paymentHash || more.length > 0) throw new Error(`received ${JSON.stringify([payment, ...more])} in place of ${paymentHash}`)
+  if (!politely) await node.ackEvent(payment.id)
 }
 
 await play({
@@ -44,6 +33,6 @@ await play({
     const node = new MdkNode(options)
     say({ balance: await node.getBalance() })
     node.destroy()
-    say({ done: { cycles: count, paidMsat: paid * AMOUNT_MSAT, left: left(), beats: heartbeat.beats, stalls: heartbeat.stop() } })
+    say({ done: { cycles: count, paidMsat: paid * AMOUNT_MSAT, left: left() } })
   },
 })

@@ -95,8 +95,15 @@ export class Child {
 /** So many promises, each rejected by destroy(). */
 export const all = (count) => Array(count).fill('NODE_DESTROYED')
 
-/** Checks what a child said of its destroy, and that its process ends by itself. */
-export async function vanished(child, { pending }) {
+/** The child's event loop went on beating. `pulse` tells its stalls from the machine's. */
+export async function beat(child, pulse) {
+  const { beats, stalls } = await child.said('heartbeat')
+  assert.ok(beats > 0, 'a heart that did not beat shows nothing')
+  assert.deepEqual(await pulse.own(stalls), [], 'gaps of the event loop')
+}
+
+/** Checks what a child said of its destroy, that its event loop did not stall, and that its process ends by itself. */
+export async function vanished(child, { pending, pulse }) {
   const report = await child.said('destroyed')
   assert.ok(report.report.durationMs <= DESTROY_MS, `destroy took ${report.report.durationMs} ms`)
   assert.ok(report.tookMs <= DESTROY_MS, `destroy blocked for ${report.tookMs} ms`)
@@ -105,6 +112,7 @@ export async function vanished(child, { pending }) {
   assert.equal(report.state, 'destroyed')
   assert.deepEqual(await child.said('pending'), pending)
   await child.endsWell()
+  await beat(child, pulse)
 }
 
 /** A later process gets the payment, and the payer its preimage. */

@@ -4,6 +4,7 @@
 
 import { footprint, locksHeld } from '../../scripts/support/footprint.mjs'
 import { isMdkError } from '../../index.mjs'
+import { Heartbeat } from './heartbeat.mjs'
 import { until } from './life.mjs'
 
 export const options = JSON.parse(process.env.LIFE_OPTIONS)
@@ -16,6 +17,8 @@ let released = false
 process.stdin.on('end', () => (released = true)).resume()
 process.stdin.unref()
 export const told = () => until(() => released, 'the parent')
+
+export const heartbeat = new Heartbeat()
 
 /** After require, before the first node. */
 say({ hello: process.pid })
@@ -31,7 +34,7 @@ export const nothingLeft = () => Object.values(left()).every((count) => count <=
 /** Destroys, and says everything that must hold at that instant. */
 export async function destroyed(node, pending) {
   const began = performance.now()
-  node.destroy()
+  heartbeat.except(() => node.destroy())
   const tookMs = performance.now() - began
   say({ destroyed: { tookMs, report: node.lastDestroy, state: node.state, left: left() } })
   say({ pending: await Promise.all(pending) })
@@ -41,6 +44,7 @@ export async function destroyed(node, pending) {
 export async function play(scenarios) {
   try {
     await scenarios[process.argv[2]]()
+    say({ heartbeat: { stalls: heartbeat.stop(), beats: heartbeat.beats } })
   } catch (error) {
     say({ failed: error.stack ?? String(error) })
     process.exitCode = 1

@@ -3,7 +3,7 @@
 // processor that is taken away from it, or one that is fought over.
 
 import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { availableParallelism } from 'node:os'
 import { createInterface } from 'node:readline'
 import { LIMIT_MS } from './heartbeat.mjs'
@@ -11,17 +11,19 @@ import { LIMIT_MS } from './heartbeat.mjs'
 /** Far below what is looked for, far above a timer's usual lateness. */
 const GAP_MS = 5
 
-/** Beats every millisecond, and prints each gap when it is over, from and to. */
+/** Beats every millisecond, and prints each gap when it is over, from and to. Asked, it answers at the next beat. */
 const BEATING = `
   const now = () => Number(process.hrtime.bigint()) / 1e6
   let last = now()
+  let asked = true
   setInterval(() => {
     const at = now()
     if (at - last > ${GAP_MS}) process.stdout.write(last + ' ' + at + '\\n')
+    if (asked) process.stdout.write('beats\\n')
+    asked = false
     last = at
   }, 1)
-  process.stdout.write('beats\\n')
-  process.stdin.on('end', () => process.exit()).resume()`
+  process.stdin.on('data', () => (asked = true)).on('end', () => process.exit())`
 
 /** Processors that we may run on; one nameless one where they can't be asked for. */
 function processors() {
@@ -35,7 +37,7 @@ function processors() {
 
 export class Pulse {
   #gaps = []
-  #children = []
+  #beating = []
 
   static async start() {
     const pulse = new Pulse()
@@ -43,12 +45,14 @@ export class Pulse {
       const bound = processor === undefined ? [] : ['taskset', '-c', String(processor)]
       const [command, ...args] = [...bound, process.execPath, '-e', BEATING]
       const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
-      pulse.#children.push(child)
-      const lines = createInterface({ input: child.stdout })
-      await once(lines, 'line')
-      // They end when we do, and a test that fails before it stops them must not wait for them.
-      for (const part of [child, child.stdin, child.stdout]) part.unref()
-      lines.on('line', (line) => pulse.#gaps.push(line.split(' ').map(Number)))
+      const answers = new EventEmitter()
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        if (line === 'beats') answers.emit('beats')
+        else pulse.#gaps.push(line.split(' ').map(Number))
+      })
+      await once(answers, 'beats')
+      pulse.#beating.push({ child, answers })
+      pulse.#hold(false)
     }
     return pulse
   }
@@ -56,16 +60,26 @@ export class Pulse {
   /** The stalls that are the process's own: what the machine explains is subtracted. */
   async own(stalls) {
     if (stalls.length === 0) return []
-    // A gap that goes on is printed when it is over: the children are asked to end, which each does between two beats.
-    for (const child of this.#children) for (const part of [child, child.stdout]) part.ref()
-    const ended = this.#children.map((child) => once(child, 'close'))
-    this.stop()
-    await Promise.all(ended)
+    // A gap is printed when it is over: all before the answer are here with it.
+    this.#hold(true)
+    await Promise.all(
+      this.#beating.map(({ child, answers }) => {
+        const answered = once(answers, 'beats')
+        child.stdin.write('?')
+        return answered
+      }),
+    )
+    this.#hold(false)
     return stalls.filter((stall) => stall.ownMs - this.#covered(stall) > LIMIT_MS)
   }
 
   stop() {
-    for (const child of this.#children) child.stdin.end()
+    for (const { child } of this.#beating) child.stdin.end()
+  }
+
+  /** Only while they are asked do they keep this process: they end with it, also when a test fails before it stops them. */
+  #hold(held) {
+    for (const { child } of this.#beating) for (const part of [child, child.stdin, child.stdout]) part[held ? 'ref' : 'unref']()
   }
 
   /** How much of the stall somebody else stood still as well. */
