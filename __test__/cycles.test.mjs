@@ -11,6 +11,7 @@ import { Pulse } from './support/pulse.mjs'
 
 const CYCLES = Number(process.env.SOAK_CYCLES ?? 1_000)
 const PAY_EVERY = Number(process.env.SOAK_PAY_EVERY ?? 10)
+const PAYMENTS = Math.floor(CYCLES / PAY_EVERY)
 /** A watchdog for what takes some 20 ms a cycle, and some 100 with a payment. */
 const PATIENCE_MS = 60_000 + CYCLES * 500
 
@@ -25,7 +26,7 @@ after(async () => {
   await lab.stop()
 })
 
-test(`${CYCLES} starts and destroys in one process, ${CYCLES / PAY_EVERY} with a payment: threads, files and locks at baseline after each, no stall`, async (t) => {
+test(`${CYCLES} starts and destroys in one process, ${PAYMENTS} with a payment: threads, files and locks at baseline after each, no stall`, async (t) => {
   // Time enough to finish on a busy machine: what is left undone is looked at after each cycle.
   const options = lab.options({ mnemonic: generateMnemonic(), store: `file:${folder(t)}`, destroyTimeoutMs: 10_000 })
   const child = new Child(t, 'cycles', { options, args: [`${CYCLES},${PAY_EVERY}`], script: 'cycles-child.mjs' })
@@ -38,7 +39,7 @@ test(`${CYCLES} starts and destroys in one process, ${CYCLES / PAY_EVERY} with a
   assert.deepEqual(done.left, { threads: 0, fds: 0, locks: 0 })
   const outcomes = await Promise.all(payments)
   assert.deepEqual(outcomes.filter(({ preimage }) => !preimage), [], 'payments that failed')
-  assert.equal(payments.length, Math.floor(CYCLES / PAY_EVERY))
+  assert.equal(payments.length, PAYMENTS)
   assert.equal((await child.said('balance')).lightningMsat, done.paidMsat, 'what was paid is there')
   await child.endsWell()
   await beat(child, pulse)
