@@ -5,13 +5,17 @@ import { derived, percentile, samples } from './support/samples.mjs'
 
 export const title = 'Cycles of start, receive, destroy in one process'
 
+/** For a cycle: some ten times what it takes. */
+const PATIENCE_MS = 500
+
 export async function run(context) {
   const lab = await context.lab()
   const wallet = await context.newWallet()
   const times = context.count({ quick: 200, full: 1_000, slow: true })
   // What a process needs once is there after some cycles.
   const settled = Math.min(100, Math.floor(times / 2))
-  const { took, late, rss, left } = (await runChild('cycles.cjs', { options: wallet.options, controlUrl: lab.info.controlUrl, times, settled })).said
+  const input = { options: wallet.options, controlUrl: lab.info.controlUrl, times, settled }
+  const { took, late, rss, left } = (await runChild('cycles.cjs', input, times * PATIENCE_MS)).said
   return [
     samples('start, receive, destroy', 'ms', took),
     derived(`growth after the first ${settled} of ${times} cycles: RSS`, 'MB', (rss.end - rss.settled) / 1e6, 1, { target: 5 }),

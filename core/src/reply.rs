@@ -74,3 +74,7 @@ impl<T> Drop for Reply<T> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "reply_tests.rs"]
+mod tests;
