@@ -7,10 +7,12 @@ import { startLab } from '../scripts/support/lab.mjs'
 import { MdkNode, generateMnemonic, isMdkError, withNode } from '../index.mjs'
 import { folder, rejection, until } from './support/life.mjs'
 import { Child, all, receivedLater, vanished } from './support/life-process.mjs'
+import { Pulse } from './support/pulse.mjs'
 
 let lab
-before(async () => (lab = await startLab()))
-after(() => lab.stop())
+let pulse
+before(async () => ([lab, pulse] = await Promise.all([startLab(), Pulse.start()])))
+after(() => Promise.all([lab.stop(), pulse.stop()]))
 
 const wallet = (t, more = {}) => lab.options({ mnemonic: generateMnemonic(), store: `file:${folder(t)}`, ...more })
 
@@ -27,7 +29,7 @@ async function isFree(options) {
 describe('destroy() leaves nothing behind', () => {
   test('from idle', async (t) => {
     const options = wallet(t)
-    await vanished(new Child(t, 'destroyIdle', { options }), { pending: [] })
+    await vanished(new Child(t, 'destroyIdle', { options }), { pending: [], pulse })
     await isFree(options)
   })
 
@@ -38,7 +40,7 @@ describe('destroy() leaves nothing behind', () => {
     const child = new Child(t, 'destroyStarting', { options })
     await child.said('starting')
     child.release()
-    await vanished(child, { pending: all(5) })
+    await vanished(child, { pending: all(5), pulse })
     await holder.endsWell()
     await isFree(options)
   })
@@ -53,7 +55,7 @@ describe('destroy() leaves nothing behind', () => {
         await child.said('starting')
         await until(async () => (await lab.get('/stats'))[link].open > 0, `a connection into the black hole before ${link}`)
         child.release()
-        await vanished(child, { pending: all(5) })
+        await vanished(child, { pending: all(5), pulse })
       } finally {
         await lab.post('/faults', { link, blackhole: false })
       }
@@ -65,7 +67,7 @@ describe('destroy() leaves nothing behind', () => {
     const options = wallet(t)
     const child = new Child(t, 'destroyRunning', { options })
     // An iterator that was ended from outside says so, as every other call does.
-    await vanished(child, { pending: all(3) })
+    await vanished(child, { pending: all(3), pulse })
     await isFree(options)
   })
 
@@ -76,7 +78,7 @@ describe('destroy() leaves nothing behind', () => {
     await lab.post('/faults', { link: 'lsp', blackhole: true })
     try {
       child.release()
-      await vanished(child, { pending: all(1) })
+      await vanished(child, { pending: all(1), pulse })
     } finally {
       await lab.post('/faults', { link: 'lsp', blackhole: false })
     }
@@ -90,7 +92,7 @@ describe('destroy() leaves nothing behind', () => {
       const child = new Child(t, 'destroyAsItIsPaid', { options, args: [`Received message ${message}`] })
       const paying = lab.pay(await child.said('invoice'))
       paying.catch(() => {}) // looked at below
-      await vanished(child, { pending: all(1) })
+      await vanished(child, { pending: all(1), pulse })
       await receivedLater(t, options, paying)
     })
   }
@@ -100,7 +102,7 @@ describe('destroy() leaves nothing behind', () => {
     const child = new Child(t, 'destroyInOnPayment', { options })
     const paying = lab.pay(await child.said('invoice'))
     const first = await child.said('payment')
-    await vanished(child, { pending: [] })
+    await vanished(child, { pending: [], pulse })
     assert.equal(await child.said('receiving'), 'NODE_DESTROYED')
     const again = await receivedLater(t, options, paying)
     assert.equal(again.id, first.id, 'a repeat has the same id')

@@ -1,41 +1,10 @@
-// One process, one scenario of a node's life (`life-child.mjs <scenario>`), with the node's options in LIFE_OPTIONS. What it
-// sees goes to stdout, one line of JSON each; it never calls process.exit unless that is the scenario, so that ending by
-// itself is part of what is tested. A closed stdin is the parent's word to go on.
+// One process, one scenario of a node's life: `life-child.mjs <scenario>`. See life-self.mjs for how it talks.
 
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import { footprint, locksHeld } from '../../scripts/support/footprint.mjs'
-import { MdkNode, isMdkError, setLogListener } from '../../index.mjs'
+import { MdkNode, setLogListener } from '../../index.mjs'
 import { until } from './life.mjs'
-
-const options = JSON.parse(process.env.LIFE_OPTIONS)
-const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`)
-const codeOf = (error) => (isMdkError(error) ? error.code : `no MdkError: ${error}`)
-const outcome = (promise) => promise.then(() => 'resolved', codeOf)
-
-/** Set when the parent closes stdin. It is unreferenced: waiting for the parent keeps nobody alive. */
-let released = false
-process.stdin.on('end', () => (released = true)).resume()
-process.stdin.unref()
-const told = () => until(() => released, 'the parent')
-
-/** After require, before the first node. */
-say({ hello: process.pid })
-const baseline = footprint()
-const left = () => {
-  const now = footprint()
-  return { threads: now.threads - baseline.threads, fds: now.fds - baseline.fds, locks: locksHeld() }
-}
-const nothingLeft = () => Object.values(left()).every((count) => count <= 0)
-
-/** Destroys, and says everything that must hold at that instant. */
-async function destroyed(node, pending) {
-  const began = performance.now()
-  node.destroy()
-  const tookMs = performance.now() - began
-  say({ destroyed: { tookMs, report: node.lastDestroy, state: node.state, left: left() } })
-  say({ pending: await Promise.all(pending) })
-}
+import { destroyed, left, nothingLeft, options, outcome, play, say, told } from './life-self.mjs'
 
 /** The wallet's first log record that tells of it. */
 const heard = (what) =>
@@ -45,7 +14,7 @@ const heard = (what) =>
     }, 'trace')
   }).finally(() => setLogListener(null))
 
-const scenarios = {
+await play({
   async destroyIdle() {
     await destroyed(new MdkNode(options), [])
   },
@@ -241,11 +210,4 @@ const scenarios = {
       say({ [`free_${call}`]: true })
     }
   },
-}
-
-try {
-  await scenarios[process.argv[2]]()
-} catch (error) {
-  say({ failed: error.stack ?? String(error) })
-  process.exitCode = 1
-}
+})

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { now } from './clock.mjs'
 
-/** Longer than anything that is measured; a child that is still there hangs. */
+/** Longer than most that is measured; a child that is still there hangs. */
 const DEADLINE_MS = 120_000
 
 const CHILDREN = new URL('../children/', import.meta.url)
@@ -17,14 +17,14 @@ process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')))
  * Runs `node <args>` and resolves when it has ended: `{ spawnedAt, firstOutputAt, endedAt, stdout }`, by the clock that all
  * processes share. Rejects when it fails.
  */
-export function runNode(args, env = {}) {
+export function runNode(args, env = {}, deadlineMs = DEADLINE_MS) {
   return new Promise((resolve, reject) => {
     const name = args.join(' ')
     const spawnedAt = now()
     const child = spawn(process.execPath, args, {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'inherit'],
-      timeout: DEADLINE_MS,
+      timeout: deadlineMs,
       killSignal: 'SIGKILL',
     })
     running.add(child)
@@ -42,7 +42,7 @@ export function runNode(args, env = {}) {
     child.once('error', reject)
     child.once('close', (code, signal) => {
       if (code === 0) resolve({ spawnedAt, firstOutputAt, endedAt, stdout })
-      else if (signal === 'SIGKILL') reject(new Error(`node ${name} was killed, by us if it ran for ${DEADLINE_MS} ms`))
+      else if (signal === 'SIGKILL') reject(new Error(`node ${name} was killed, by us if it ran for ${deadlineMs} ms`))
       else reject(new Error(`node ${name} ended with ${code ?? signal}; its standard error is above`))
     })
   })
@@ -52,8 +52,8 @@ export function runNode(args, env = {}) {
 export const childPath = (script) => fileURLToPath(new URL(script, CHILDREN))
 
 /** Runs a script of bench/children over `input`; `said` is the JSON that it prints. */
-export async function runChild(script, input) {
-  const result = await runNode([childPath(script)], inputOf(input))
+export async function runChild(script, input, deadlineMs) {
+  const result = await runNode([childPath(script)], inputOf(input), deadlineMs)
   try {
     return { ...result, said: JSON.parse(result.stdout) }
   } catch {

@@ -23,8 +23,9 @@ use tokio::sync::RwLock;
 
 /// What the LSP opens channels with, in satoshi: 1,000 of the smallest.
 const LSP_FUNDS_SAT: u64 = 100_000_000;
-/// A coin is reserved from signing to broadcast: as many channels as coins can be opened at the same instant.
-const LSP_COINS: u64 = 20;
+/// A coin is reserved from signing to broadcast: as many channels as coins can be opened at the same instant. Enough for a
+/// hundred wallets that are paid at once.
+const LSP_COINS: u64 = 120;
 /// Below this the LSP's wallet is filled again at the next start.
 const LSP_LOW_SAT: u64 = 20_000_000;
 /// A channel of 16 M satoshi needs some confirmations at the acceptor; LDK asks for 6. As many again are room for a reorg.

@@ -120,7 +120,8 @@ impl Node {
     /// Begins a `receivePayment` (and starts the node): its limits count from here. `Served`: there is nothing more to do,
     /// since another call of the wallet in this process received meanwhile.
     pub fn receive_begin(&self, limits: ReceiveLimits, call: Call, reply: Reply<Ready>) {
-        Boarding::new(Arc::clone(self.shared()), limits, Pending::new(reply, call)).board();
+        let shared = self.shared();
+        Boarding::new(Arc::clone(shared), limits, Pending::new(shared.owed.note(reply), call)).board();
     }
 
     /// The oldest unacked `Received`, or `None` at protocol quiescence (the LSP has been left by then) or at the deadline.
@@ -170,7 +171,7 @@ impl Node {
     fn send<T: Send + 'static>(&self, command: impl FnOnce(Pending<T>) -> Command, call: Call, reply: Reply<T>) {
         let shared = self.shared();
         match shared.live() {
-            Ok(_) => worker::send(shared, command(Pending::new(reply, call))),
+            Ok(_) => worker::send(shared, command(Pending::new(shared.owed.note(reply), call))),
             Err(error) => reply.send(Err(error)),
         }
     }

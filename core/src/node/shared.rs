@@ -8,6 +8,7 @@ use crate::events::out::Holder;
 use crate::invoice::{self, Invoice, MintRequest};
 use crate::keys::Keys;
 use crate::lsp::JitRoute;
+use crate::reply::Owed;
 use crate::stats::{Figures, Stats};
 use crate::store::WalletId;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -44,6 +45,7 @@ pub struct DestroyReport {
 pub(super) struct Shared {
     pub config: Arc<Config>,
     pub mailbox: Mailbox,
+    pub owed: Owed,
     keys: OnceLock<Result<Arc<Keys>>>,
     events: Holder,
     life: Mutex<Life>,
@@ -86,6 +88,7 @@ impl Shared {
         Shared {
             config: Arc::new(config),
             mailbox: Mailbox::default(),
+            owed: Owed::default(),
             keys: OnceLock::new(),
             events: Holder::new(),
             life: Mutex::new(life),
@@ -235,7 +238,7 @@ impl Shared {
         self.life().last_destroy.clone()
     }
 
-    /// Ends the worker and joins it, or names what keeps it when the deadline passes.
+    /// Ends the worker and joins it, or names what keeps it when the deadline passes, and answers in its place.
     pub fn destroy(&self) -> DestroyReport {
         let began = Instant::now();
         {
@@ -264,6 +267,10 @@ impl Shared {
                 "the node's thread is stuck after {} ms (a dead disk, most likely): it ends, and its lock with it, when the system call returns",
                 deadline.as_millis()
             ));
+            // Not under the lock: an answer may let go of what asks for the state.
+            drop(life);
+            self.owed.give_up();
+            life = self.life();
         }
         let duration_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let report = DestroyReport { duration_us, unfinished: std::mem::take(&mut life.unfinished) };

@@ -41,6 +41,8 @@ fn common() -> UserConfig {
 pub fn lsp_settings() -> UserConfig {
     let mut config = common();
     config.accept_intercept_htlcs = true;
+    // The most that BOLT 2 allows: with LDK's 50 the payer could not have a hundred wallets paid at once.
+    config.channel_handshake_config.our_max_accepted_htlcs = 483;
     config.accept_forwards_to_priv_channels = true;
     config.channel_config.cltv_expiry_delta = LSP_CLTV_EXPIRY_DELTA;
     config.channel_config.forwarding_fee_base_msat = 0;

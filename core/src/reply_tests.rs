@@ -1,0 +1,44 @@
+use super::*;
+use crate::error::Code;
+use std::sync::mpsc::{channel, Receiver};
+
+/// A reply, and what it was answered.
+fn reply() -> (Reply<u32>, Receiver<Result<u32>>) {
+    let (answered, answers) = channel();
+    (Reply::new(move |result| drop(answered.send(result))), answers)
+}
+
+fn all(answers: &Receiver<Result<u32>>) -> Vec<std::result::Result<u32, Code>> {
+    answers.try_iter().map(|result| result.map_err(|error| error.code)).collect()
+}
+
+#[test]
+fn a_reply_that_is_dropped_says_that_the_node_is_destroyed() {
+    let (reply, answers) = reply();
+    drop(reply);
+    assert_eq!(all(&answers), [Err(Code::NodeDestroyed)]);
+}
+
+#[test]
+fn a_reply_that_is_owed_is_given_up_while_its_task_still_has_it() {
+    let owed = Owed::default();
+    let (reply, answers) = reply();
+    let stuck = owed.note(reply);
+    owed.give_up();
+    assert_eq!(all(&answers), [Err(Code::NodeDestroyed)]);
+    stuck.send(Ok(1));
+    owed.give_up();
+    assert_eq!(all(&answers), [], "one answer is enough");
+}
+
+#[test]
+fn a_reply_that_was_answered_or_dropped_is_owed_no_more() {
+    let owed = Owed::default();
+    let (answered, answers) = reply();
+    owed.note(answered).send(Ok(1));
+    let (dropped, dropped_answers) = reply();
+    drop(owed.note(dropped));
+    owed.give_up();
+    assert_eq!(all(&answers), [Ok(1)]);
+    assert_eq!(all(&dropped_answers), [Err(Code::NodeDestroyed)]);
+}

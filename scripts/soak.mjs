@@ -1,0 +1,47 @@
+// `npm run soak`: what `npm test` shows in a minute, for as long as you like: starts, payments and destroys in one process,
+// and wallets side by side. Figures go by while it runs; the exit code says whether all held.
+
+import { parseArgs } from 'node:util'
+import { ensureAddon, ensureLab } from './setup.mjs'
+import { exitCode } from './run.mjs'
+
+const HELP = `npm run soak -- [options]
+  --cycles <n>     starts and destroys in one process (1000)
+  --pay-every <n>  one payment in so many of them (1: in each)
+  --wallets <n>    wallets at once in one process (100)
+  --rounds <n>     all of it so often (1)`
+
+const chosen = choose()
+if (chosen !== undefined) soak(chosen)
+
+function soak({ cycles, payEvery, wallets, rounds }) {
+  ensureAddon()
+  ensureLab()
+  const env = { SOAK_CYCLES: cycles, SOAK_PAY_EVERY: payEvery, SOAK_WALLETS: wallets }
+  // One after the other: each is a load of its own.
+  const args = ['--test', '--test-concurrency=1', '--test-reporter=spec', '__test__/cycles.test.mjs', '__test__/crowd.test.mjs']
+  for (let round = 1; round <= rounds && !process.exitCode; round++) {
+    console.log(`soak: round ${round} of ${rounds}`)
+    process.exitCode = exitCode(process.execPath, args, { env })
+  }
+}
+
+/** undefined when there is nothing to do. */
+function choose() {
+  const text = (value) => ({ type: 'string', default: value })
+  try {
+    const { values } = parseArgs({
+      options: { cycles: text('1000'), 'pay-every': text('1'), wallets: text('100'), rounds: text('1'), help: { type: 'boolean' } },
+    })
+    if (values.help) return void console.log(HELP)
+    const count = (name) => {
+      if (/^[1-9]\d{0,6}$/.test(values[name])) return Number(values[name])
+      throw new Error(`--${name} takes a positive integer, not ${values[name]}`)
+    }
+    return { cycles: count('cycles'), payEvery: count('pay-every'), wallets: count('wallets'), rounds: count('rounds') }
+  } catch (error) {
+    console.error(`${error.message}\n\n${HELP}`)
+    process.exitCode = 2
+    return undefined
+  }
+}
