@@ -10,7 +10,7 @@ import { addonBinary } from './setup.mjs'
 import { root } from './run.mjs'
 
 /** In this order: what needs no lab first, so that nothing runs beside it. */
-const MEASUREMENTS = ['mint', 'fresh', 'load', 'boot', 'receive', 'destroy']
+const MEASUREMENTS = ['mint', 'fresh', 'load', 'boot', 'receive', 'latency', 'channels', 'loop', 'destroy', 'hanging']
 
 const HELP = `npm run bench -- [options]
   --quick        few samples
