@@ -3,7 +3,7 @@
 
 import { runChild } from './support/children.mjs'
 import { receiveOnce } from './support/receive.mjs'
-import { derived, percentile, samples } from './support/samples.mjs'
+import { samples } from './support/samples.mjs'
 
 export const title = 'Event loop during a receive (delay beyond a timer of 1 ms)'
 
@@ -22,15 +22,8 @@ export async function run(context) {
     delays.idle.push(...(await runChild('idle.cjs', { ms: IDLE_MS })).said.delays)
   }
   return [
-    ...rows('cold', delays.cold, 2),
-    ...rows('warm', delays.warm, 2),
-    ...rows('a process that only waits', delays.idle),
-  ]
-}
-
-function rows(name, delays, target) {
-  return [
-    samples(`${name}: each tick`, 'ms', delays),
-    derived(`${name}: 99th percentile`, 'ms', percentile(delays, 0.99), delays.length, { target }),
+    samples('cold', 'ms', delays.cold, { target: 2, at: 'p99' }),
+    samples('warm', 'ms', delays.warm, { target: 2, at: 'p99' }),
+    samples('a process that only waits', 'ms', delays.idle),
   ]
 }

@@ -22,7 +22,7 @@ async function main() {
     await node[input.method]()
     const ready = now()
     await node.stop()
-    say({ began, ...marks, ready, stopped: now() })
+    say({ began, ...marks, ready, stopped: now(), stats: node.stats() })
   } finally {
     node.destroy()
     setLogListener(null)

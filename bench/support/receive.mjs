@@ -2,14 +2,17 @@
 
 import { runChild } from './children.mjs'
 import { now } from './clock.mjs'
-import { roundTripsToFulfilled, fulfilledAt } from './wire.mjs'
+import { fulfilledAt } from './wire.mjs'
+
+/** The payer was told no; the handler may have been fine. */
+export class PaymentFailed extends Error {}
 
 /**
  * Times in ms after the webhook's arrival, but for `paidMs`, which the payer measures from its own `pay()`, and `spawnedMs`,
  * which begins when the handler's process is started.
  *
  * - `lsp`, `esplora`: what the lab's proxies counted on the wallet's two links, from the handler's first to its last byte.
- * - `wire.roundTrips`: on the connection to the LSP, from TCP connect to the fulfilment's arrival; from the LSP's own log.
+ * - `messages`: what the LSP said (`sent`) and heard (`got`), for support/wire.mjs.
  * - `told`, `ended`: `node.stats()` inside `onPayment`, and after `receivePayment`.
  * - `claims`: how often the wallet was claimed for this.
  *
@@ -28,11 +31,11 @@ export async function receiveOnce(context, wallet, { watchLoop = false } = {}) {
   const handler = runChild('receive.cjs', { options: wallet.options, watchLoop })
   const [{ said, spawnedAt, endedAt }, paid] = await Promise.all([handler, paying])
 
-  if (paid.preimage === undefined) throw new Error(`the payment failed: ${paid.error}`)
-  if (said.told === undefined) throw new Error('the payer has the preimage, but the handler was told of no payment')
-  const [stats, messages] = await Promise.all([lab.get('/stats'), messagesSince(lab, wallet, arrivedAt)])
   const claims = said.ended.epoch - wallet.epoch
   wallet.epoch = said.ended.epoch
+  if (paid.preimage === undefined) throw new PaymentFailed(`the payment failed: ${paid.error}`)
+  if (said.told === undefined) throw new Error('the payer has the preimage, but the handler was told of no payment')
+  const [stats, messages] = await Promise.all([lab.get('/stats'), messagesSince(lab, wallet, arrivedAt)])
   return {
     wokeMs: said.woke - arrivedAt,
     toldMs: said.toldAt - arrivedAt,
@@ -45,7 +48,7 @@ export async function receiveOnce(context, wallet, { watchLoop = false } = {}) {
     oursMs: fulfilledAt(messages) - said.loaded,
     lsp: counted(stats.lsp),
     esplora: counted(stats.esplora),
-    wire: { roundTrips: roundTripsToFulfilled(messages) },
+    messages,
     told: said.told,
     ended: said.ended,
     claims,
