@@ -12,11 +12,8 @@ const FILLING_MSAT = 10_000_000
 /** The lab's LSP pays each channel from one of 20 confirmed coins. */
 const BLOCK_EVERY = 15
 
-/** LDK's LSP can fail a payment that it forwards while only some of a wallet's channels are reestablished. */
-const MOST_FAILURES = 5
-
 export async function run(context) {
-  const runs = context.count({ quick: 3, full: 9, slow: true })
+  const runs = context.count({ quick: 3, full: 7, slow: true })
   const lab = await context.lab()
   const wallet = await context.newWallet()
   // Channels just large enough, and so as many as payments.
@@ -26,8 +23,7 @@ export async function run(context) {
   try {
     for (const channels of context.count({ quick: [1, 10], full: [1, 10, 100] })) {
       await openUntil(context, wallet, channels)
-      const stage = await measure(context, wallet, runs)
-      rows.push(...stageRows(channels === 1 ? '1 channel' : `${channels} channels`, stage))
+      rows.push(...stageRows(channels === 1 ? '1 channel' : `${channels} channels`, await measure(context, wallet, runs)))
     }
   } finally {
     await lab.post('/lsp/options', { openSat })
@@ -37,67 +33,85 @@ export async function run(context) {
 
 async function measure(context, wallet, runs) {
   const lab = await context.lab()
-  const input = { options: wallet.options, method: 'startReceiving', phases: false }
-  const boot = async () => (await runChild('boot.cjs', input)).said
-  const stage = { same: [], block: [], receives: [], failed: 0 }
-  const receive = async () => {
-    const before = stage.failed
-    for (;;) {
-      try {
-        return await receiveOnce(context, wallet)
-      } catch (error) {
-        if (!(error instanceof PaymentFailed) || ++stage.failed - before === MOST_FAILURES) throw error
-      }
-    }
-  }
-  for (let i = 0; i < runs; i++) {
+  const boot = async () => (await runChild('boot.cjs', { options: wallet.options, method: 'startReceiving', phases: false })).said
+  const block = await repeat(runs, async () => {
     await lab.post('/mine', { blocks: 1 })
-    stage.block.push(await boot())
-    // A start that receives nothing commits nothing: the block is known from the first receive on.
-    await receive()
-    stage.same.push(await boot())
-    stage.receives.push(await receive())
-  }
-  return stage
+    return await boot()
+  })
+  // A start that receives nothing commits nothing: the block is known from the first payment on.
+  const running = await whileRunning(wallet, (node) => repeat(runs, () => receiveRunning(lab, node)))
+  const same = await repeat(runs, boot)
+  const woken = await repeat(runs, () => receiveOnce(context, wallet).catch(failedBack))
+  return { block, running, same, woken }
 }
 
-function stageRows(name, { same, block, receives, failed }) {
+function stageRows(name, { block, running, same, woken }) {
   const of = (what, unit, all, pick) => samples(`${name}: ${what}`, unit, all.map(pick))
   const took = ({ began, ready }) => ready - began
   const requests = ({ stats }) => stats.chainRequests
+  const received = woken.filter((one) => one !== undefined)
   return [
     of('startReceiving()', 'ms', same, took),
     of('- Esplora requests', '', same, requests),
     of('startReceiving() after a new block', 'ms', block, took),
     of('- Esplora requests', '', block, requests),
-    of('warm receive, addon loaded → fulfilled', 'ms', receives, (one) => one.oursMs),
-    of('- commits', '', receives, ({ ended }) => ended.commits),
-    of('- bytes per commit', 'B', receives, ({ ended }) => ended.commitBytes / ended.commits),
-    derived(`${name}: payments that the LSP failed back`, '', failed, 2 * receives.length + failed, { target: 0 }),
+    of('receive while running, pay() → preimage', 'ms', running, (one) => one.ms),
+    // Over all of them: a payment's last commit comes after its event, while the next one begins.
+    derived(`${name}: - commits, on average`, '', total(running, (one) => one.commits) / running.length, running.length),
+    of('- bytes per commit', 'B', running, (one) => one.bytes / one.commits),
+    ...(received.length > 0 ? [of('woken receive, addon loaded → fulfilled', 'ms', received, (one) => one.oursMs)] : []),
+    derived(`${name}: - failed back by the LSP`, '', woken.length - received.length, woken.length, { target: 0 }),
   ]
+}
+
+async function receiveRunning(lab, node, amountMsat = 21_000) {
+  const before = node.stats()
+  const { bolt11 } = await node.getInvoice(amountMsat, 'One report', 900)
+  const { ms, error } = await lab.pay(bolt11)
+  if (error !== undefined) throw new Error(`a payment to a running node failed: ${error}`)
+  const event = await node.nextEvent(10_000)
+  await node.ackEvent(event.id)
+  const after = node.stats()
+  return { ms, commits: after.commits - before.commits, bytes: after.commitBytes - before.commitBytes }
 }
 
 /** Payments into a running node, each too large for what the last one's channel has left. */
 async function openUntil(context, wallet, channels) {
   const lab = await context.lab()
-  const { MdkNode } = await import('../index.mjs')
   const count = async () => (await lab.get('/lsp/channels')).filter(({ peer }) => peer === wallet.nodeId).length
+  await whileRunning(wallet, async (node) => {
+    for (let had = await count(); had < channels; had++) {
+      await receiveRunning(lab, node, FILLING_MSAT)
+      if (had % BLOCK_EVERY === 0) await lab.post('/mine', { blocks: 1 })
+    }
+  })
+  const has = await count()
+  if (has !== channels) throw new Error(`the wallet should have ${channels} channels with the LSP, not ${has}`)
+}
+
+async function whileRunning(wallet, body) {
+  const { MdkNode } = await import('../index.mjs')
   const node = new MdkNode(wallet.options)
   try {
     await node.startReceiving()
-    for (let had = await count(); had < channels; had++) {
-      const { bolt11 } = await node.getInvoice(FILLING_MSAT, 'A channel', 900)
-      const { error } = await lab.pay(bolt11)
-      if (error !== undefined) throw new Error(`the payment for channel ${had + 1} failed: ${error}`)
-      const event = await node.nextEvent(10_000)
-      await node.ackEvent(event.id)
-      if (had % BLOCK_EVERY === 0) await lab.post('/mine', { blocks: 1 })
-    }
+    const result = await body(node)
     await node.stop()
-    wallet.epoch = node.stats().epoch
+    return result
   } finally {
+    wallet.epoch = node.stats()?.epoch ?? wallet.epoch
     node.destroy()
   }
-  const has = await count()
-  if (has !== channels) throw new Error(`the wallet should have ${channels} channels with the LSP, not ${has}`)
+}
+
+const total = (all, pick) => all.map(pick).reduce((a, b) => a + b)
+
+/** LDK's LSP fails a payment that it forwards when only some of the wallet's channels are reestablished. */
+function failedBack(error) {
+  if (!(error instanceof PaymentFailed)) throw error
+}
+
+async function repeat(times, action) {
+  const all = []
+  while (all.length < times) all.push(await action())
+  return all
 }
