@@ -13,7 +13,7 @@ const FILLING_MSAT = 10_000_000
 const BLOCK_EVERY = 15
 
 export async function run(context) {
-  const runs = context.count({ quick: 3, full: 7, slow: true })
+  const runs = context.count({ quick: 3, full: 5, slow: true })
   const lab = await context.lab()
   const wallet = await context.newWallet()
   // Channels just large enough, and so as many as payments.
@@ -33,7 +33,7 @@ export async function run(context) {
 
 async function measure(context, wallet, runs) {
   const lab = await context.lab()
-  const boot = async () => (await runChild('boot.cjs', { options: wallet.options, method: 'startReceiving', phases: false })).said
+  const boot = async () => (await runChild('boot.cjs', { options: wallet.options, method: 'startReceiving' })).said
   const block = await repeat(runs, async () => {
     await lab.post('/mine', { blocks: 1 })
     return await boot()

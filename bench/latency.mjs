@@ -20,7 +20,7 @@ const TARGETS = {
 }
 
 export async function run(context) {
-  const runs = context.count({ quick: 2, full: 9, slow: true })
+  const runs = context.count({ quick: 2, full: 7, slow: true })
   const delays = context.count({ quick: [LONGEST_MS], full: ROUND_TRIPS_MS })
   const settings = [{ links: NONE, ms: 0 }]
   for (const ms of delays) settings.push(...Object.keys(LINKS).map((links) => ({ links, ms })))

@@ -44,15 +44,19 @@ async function bench({ quick, n, only, dev, json }) {
 }
 
 async function measured(name, context) {
-  console.error(`bench: ${name}`)
+  const began = performance.now()
   const { title, run } = await import(`../bench/${name}.mjs`)
+  const group = { name, title, rows: [] }
   try {
-    return { name, title, rows: await run(context) }
+    group.rows = await run(context)
   } catch (error) {
     process.exitCode = 1
     console.error(error)
-    return { name, title, rows: [], failed: error.message }
+    group.failed = error.message
   }
+  group.seconds = Number(((performance.now() - began) / 1_000).toFixed(1))
+  console.error(`bench: ${name}, ${group.seconds} s`)
+  return group
 }
 
 /** Builds what is missing and decides which addon this process and all its children load. */
