@@ -11,17 +11,22 @@ async function main() {
   const watched = input.watchLoop ? require('./loop.cjs').watch() : undefined
   let toldAt
   let told
+  const began = now()
   const node = new MdkNode(input.options)
+  const constructed = now()
+  let blocked
   try {
-    await node.receivePayment(() => {
+    const receiving = node.receivePayment(() => {
       toldAt ??= now()
       told ??= node.stats()
     })
+    blocked = { constructor: constructed - began, receivePayment: now() - constructed }
+    await receiving
   } finally {
     const delays = watched?.()
     const ended = node.stats()
     node.destroy()
-    say({ woke, loaded, toldAt, told, ended, gone: now(), delays })
+    say({ woke, loaded, toldAt, told, ended, gone: now(), blocked, delays })
   }
 }
 

@@ -14,6 +14,7 @@ export class PaymentFailed extends Error {}
  * - `lsp`, `esplora`: what the lab's proxies counted on the wallet's two links, from the handler's first to its last byte.
  * - `messages`: what the LSP said (`sent`) and heard (`got`), for support/wire.mjs.
  * - `told`, `ended`: `node.stats()` inside `onPayment`, and after `receivePayment`.
+ * - `blocked`: how long the calls themselves kept the JavaScript thread, by name.
  * - `claims`: how often the wallet was claimed for this.
  *
  * @param {{ watchLoop?: boolean }} [how] `watchLoop` measures the event loop's delays, which costs a timer each millisecond
@@ -52,6 +53,7 @@ export async function receiveOnce(context, wallet, { watchLoop = false } = {}) {
     told: said.told,
     ended: said.ended,
     claims,
+    blocked: said.blocked,
     delays: said.delays,
   }
 }
