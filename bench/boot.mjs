@@ -11,36 +11,37 @@ export async function run(context) {
   const open = await context.newWallet()
   await receiveOnce(context, open)
   const runs = context.count({ quick: 5, full: 21, slow: true })
-  const boot = (wallet, more) => repeat(runs, { options: wallet.options, method: 'start', phases: false, ...more })
-  const total = ({ began, ready }) => ready - began
+  const boot = (wallet, method) => repeat(runs, { options: wallet.options, method })
   return [
-    samples('start(), no channel', 'ms', (await boot(empty)).map(total)),
-    ...phases('no channel', await boot(empty, { phases: true })),
-    samples('start(), one channel', 'ms', (await boot(open)).map(total)),
-    ...phases('one channel', await boot(open, { phases: true })),
-    ...ready(await boot(open, { method: 'startReceiving' })),
+    ...started('no channel', await boot(empty, 'start')),
+    ...started('one channel', await boot(open, 'start')),
+    ...reestablished(await boot(open, 'startReceiving')),
   ]
 }
 
-function ready(boots) {
+function started(what, boots) {
+  const of = (name, pick) => samples(name, 'ms', boots.map(pick))
   return [
-    samples('startReceiving(), one channel (reestablished)', 'ms', boots.map(({ began, ready }) => ready - began)),
-    samples('stop() after it', 'ms', boots.map(({ ready, stopped }) => stopped - ready)),
+    of(`start(), ${what}`, ({ began, ready }) => ready - began),
+    of(`- ${what}: lease ‖ chain tip ‖ dial`, ({ phases }) => phases.claimedMs),
+    of(`- ${what}: load, follow the chain`, ({ phases }) => phases.syncedMs - phases.claimedMs),
+    of(`- ${what}: third act, init`, ({ phases }) => phases.connectedMs - phases.syncedMs),
   ]
 }
 
-/** The node tells its phases only in its log, which is not API: where it is silent, there are no such rows. */
-function phases(what, boots) {
-  if (!boots.every(({ claimed, loaded }) => claimed !== undefined && loaded !== undefined)) return []
+function reestablished(boots) {
+  const of = (name, pick) => samples(name, 'ms', boots.map(pick))
   return [
-    samples(`- ${what}: lease ‖ chain tip ‖ dial`, 'ms', boots.map(({ began, claimed }) => claimed - began)),
-    samples(`- ${what}: load the state`, 'ms', boots.map(({ claimed, loaded }) => loaded - claimed)),
-    samples(`- ${what}: follow the chain, connect`, 'ms', boots.map(({ loaded, ready }) => ready - loaded)),
+    of('startReceiving(), one channel (reestablished)', ({ began, ready }) => ready - began),
+    of('stop() after it', ({ ready, stopped }) => stopped - ready),
   ]
 }
 
 async function repeat(times, input) {
   const said = []
-  while (said.length < times) said.push((await runChild('boot.cjs', input)).said)
+  while (said.length < times) {
+    const boot = (await runChild('boot.cjs', input)).said
+    said.push({ ...boot, phases: boot.stats.phases })
+  }
   return said
 }

@@ -28,6 +28,7 @@ function rows(name, all) {
     of('→ Received is told', 'ms', (one) => one.toldMs),
     of('- → first line of the handler (Node itself)', 'ms', (one) => one.wokeMs),
     of('- first line → Received is told (ours)', 'ms', (one) => one.toldMs - one.wokeMs),
+    of('- handler spawned → Received is told', 'ms', (one) => one.spawnedMs),
     of('→ the payer has the preimage', 'ms', (one) => one.preimageMs),
     of('→ fulfilled, stopped, destroyed', 'ms', (one) => one.goneMs),
     of('→ the process has ended', 'ms', (one) => one.endedMs),

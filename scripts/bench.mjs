@@ -10,7 +10,7 @@ import { addonBinary } from './setup.mjs'
 import { root } from './run.mjs'
 
 /** In this order: what needs no lab first, so that nothing runs beside it. */
-const MEASUREMENTS = ['mint', 'fresh', 'load', 'boot', 'receive', 'destroy', 'cycles']
+const MEASUREMENTS = ['mint', 'fresh', 'load', 'boot', 'receive', 'latency', 'channels', 'loop', 'destroy', 'hanging', 'cycles']
 
 const HELP = `npm run bench -- [options]
   --quick        few samples
@@ -44,15 +44,19 @@ async function bench({ quick, n, only, dev, json }) {
 }
 
 async function measured(name, context) {
-  console.error(`bench: ${name}`)
+  const began = performance.now()
   const { title, run } = await import(`../bench/${name}.mjs`)
+  const group = { name, title, rows: [] }
   try {
-    return { name, title, rows: await run(context) }
+    group.rows = await run(context)
   } catch (error) {
     process.exitCode = 1
     console.error(error)
-    return { name, title, rows: [], failed: error.message }
+    group.failed = error.message
   }
+  group.seconds = Number(((performance.now() - began) / 1_000).toFixed(1))
+  console.error(`bench: ${name}, ${group.seconds} s`)
+  return group
 }
 
 /** Builds what is missing and decides which addon this process and all its children load. */

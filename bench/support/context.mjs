@@ -40,7 +40,7 @@ export async function createContext({ quick, n }) {
     door: async () => (door ??= await openDoor()),
     /** Options that mint, and do nothing else. */
     offlineOptions: () => ({ ...NOWHERE, mnemonic: generateMnemonic() }),
-    /** A new wallet of the lab with its own store, its JIT route learnt; so its store exists. */
+    /** A new wallet of the lab with its own store, its JIT route learnt; so its store exists. `epoch`: of its last claim. */
     async newWallet() {
       lab ??= await startLab()
       const store = `file:${join(folder, `wallet-${wallets++}`)}`
@@ -49,7 +49,7 @@ export async function createContext({ quick, n }) {
       try {
         const jitRoute = await node.getJitRoute()
         await node.stop()
-        return { nodeId: node.getNodeId(), options: { ...options, jitRoute } }
+        return { nodeId: node.getNodeId(), options: { ...options, jitRoute }, epoch: node.stats().epoch }
       } finally {
         node.destroy()
       }

@@ -2,7 +2,7 @@
 
 import { summary } from './samples.mjs'
 
-const COLUMNS = ['median', 'min', 'max', 'n', 'target']
+const COLUMNS = ['median', 'min', 'p99', 'max', 'n', 'target']
 
 /** `{ date, machine, quick, groups }` with the statistics of each row beside its samples. */
 export function toJson({ groups, ...rest }) {
@@ -28,10 +28,10 @@ function draw(line, widths) {
 }
 
 function cells(row) {
-  const { median, min, max, n, target, met } = summary(row)
-  const goal = target === undefined ? '' : `≤ ${number(target)} ${met ? '✓' : '✗'}`
+  const { median, min, p99, max, n, target, met } = summary(row)
+  const goal = target === undefined ? '' : `${row.at ? `${row.at} ` : ''}≤ ${number(target)} ${met ? '✓' : '✗'}`
   const unit = row.unit === '' ? '' : ` ${row.unit}`
-  return [`${number(median)}${unit}`, number(min), number(max), String(n), goal]
+  return [`${number(median)}${unit}`, number(min), number(p99), number(max), String(n), goal]
 }
 
 /** Three significant digits are more than a shared machine gives. */
@@ -47,6 +47,6 @@ function footer({ cpu, cores, memoryGb, system, node, load, commit, addon }, qui
     `addon: ${addon.profile} profile, ${(addon.bytes / 1e6).toFixed(1)} MB${commit ? `; commit ${commit}` : ''}`,
     ...(addon.profile === 'release' ? [] : ['The dev addon is not what ships: its times say little about the targets. Leave out --dev.']),
     ...(quick ? ['Quick: few samples. For numbers to keep, leave out --quick.'] : []),
-    '✓ and ✗ compare the median with the target on this machine; they are information, not a verdict.',
+    '✓ and ✗ compare the median, or where it says p99 that, with the target on this machine; they are information, not a verdict.',
   ]
 }
