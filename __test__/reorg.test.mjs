@@ -125,6 +125,26 @@ test('a reorg under a running wallet that leaves the channel its block is follow
   }
 })
 
+test('a commitment that loses its block is waited for again, and its money counted on', async () => {
+  const { wallet, channel } = await paidWallet()
+  await mine(wallet, 5)
+  await lab.post('/lsp/close', { nodeId: wallet.nodeId, force: true })
+  await within('the commitment', channel.spend())
+  await mine(wallet, 3)
+  const owns = async (pendingCloseSats, onchainSats) => {
+    const seen = await glance(wallet)
+    assert.deepEqual([seen.channels, seen.lightningMsat, seen.pendingCloseSats, seen.onchainSats], [[], 0, pendingCloseSats, onchainSats])
+  }
+  await owns(SATS, 0)
+  await lab.post('/reorg', { depth: 4, transactions: 'unconfirmed' })
+  assert.equal((await channel.spend()).status.confirmed, false)
+  await owns(SATS, 0)
+  await mine(wallet, FINAL - 1)
+  await owns(SATS, 0)
+  await mine(wallet, 1)
+  await owns(0, SATS)
+})
+
 test('a funding that the mempools forget and hear of again keeps its channel, which is paid through meanwhile', async () => {
   const { wallet, channel } = await paidWallet()
   const hex = await (await esplora(lab, `/tx/${channel.fundingTxid}/hex`)).text()

@@ -156,6 +156,8 @@ impl Gathered {
         let monitors: Vec<_> = snapshot.rows.keys().filter(|key| key.starts_with(rows::MONITOR_PREFIX)).collect();
         tracing::debug!(channels = monitors.len(), "loaded");
         follow_chain(&esplora, &loaded, tip).await?;
+        // An earlier life's claims may never have got through, or be forgotten: LDK's timer for this outlives most lives of ours.
+        guarded("LDK's rebroadcast", || loaded.monitors().rebroadcast_pending_claims())?;
         lsp.attach(&loaded)?;
         accept_skims(&loaded);
         shared.learnt(row.route_of(&config.lsp.node_id));

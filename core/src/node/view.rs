@@ -89,11 +89,13 @@ impl Summary {
                 *lowest = (*lowest).min(htlc.cltv_expiry);
             }
         }
+        // Of an open channel it is counted above; of a closed one it is on its way also while no block holds what closed it.
+        let open: Vec<&ChannelDetails> = channels.iter().collect();
         let pending_close_sats = loaded
             .monitors()
-            .get_claimable_balances(&[])
+            .get_claimable_balances(&open)
             .iter()
-            .filter(|b| is_closing(b))
+            .filter(|balance| is_ours(balance))
             .map(MonitorBalance::claimable_amount_satoshis)
             .sum();
         Summary {
@@ -161,12 +163,11 @@ pub(super) fn own_msat(channel: &ChannelDetails, claimed: impl Fn(&[u8; 32]) -> 
     (channel.channel_value_satoshis * 1000).saturating_sub(theirs + sum(&unclaimed) + outbound)
 }
 
-fn is_closing(balance: &MonitorBalance) -> bool {
+/// Not what is ours only if the peer doesn't claim it first, or if we learn a preimage.
+fn is_ours(balance: &MonitorBalance) -> bool {
     !matches!(
         balance,
-        MonitorBalance::ClaimableOnChannelClose { .. }
-            | MonitorBalance::MaybeTimeoutClaimableHTLC { .. }
-            | MonitorBalance::MaybePreimageClaimableHTLC { .. }
+        MonitorBalance::MaybeTimeoutClaimableHTLC { .. } | MonitorBalance::MaybePreimageClaimableHTLC { .. }
     )
 }
 
