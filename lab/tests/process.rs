@@ -89,6 +89,8 @@ fn what_is_wrong_with_a_request_is_said() {
         ("/lsp/options", json!({ "skimPpm": 1_000_001 }), "skimPpm is 1000001"),
         ("/lsp/options", json!({ "skim": 1 }), "unknown field `skim`"),
         ("/faults", json!({ "link": "store" }), "unknown variant `store`"),
+        ("/esplora", json!({ "lie": "fairyTale" }), "unknown variant `fairyTale`"),
+        ("/esplora", json!({ "lie": "html", "path": "tx" }), "begin with a slash"),
     ] {
         let (status, answer) = lab.ask("POST", path, Some(body));
         assert_eq!(status, 400, "{path}: {answer}");

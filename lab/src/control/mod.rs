@@ -4,6 +4,7 @@
 //! that fails 402; an LSP that does not run 503.
 
 mod chain;
+mod esplora;
 mod lsp;
 mod network;
 mod payments;
@@ -36,13 +37,14 @@ pub fn router(lab: Arc<Lab>) -> Router {
         .merge(payments::routes())
         .merge(lsp::routes())
         .merge(chain::routes())
+        .merge(esplora::routes())
         .merge(network::routes())
         .fallback(|| async { Failure(StatusCode::NOT_FOUND, "no such path or method: GET / lists them".into()) })
         .with_state(lab)
 }
 
 async fn index() -> Answer {
-    let entries = [payments::INDEX, lsp::INDEX, chain::INDEX, network::INDEX].into_iter().flatten();
+    let entries = [payments::INDEX, lsp::INDEX, chain::INDEX, esplora::INDEX, network::INDEX].into_iter().flatten();
     let lines: Vec<Value> =
         entries.map(|(method, path, what)| json!({ "method": method, "path": path, "what": what })).collect();
     answer(lines)
