@@ -8,6 +8,7 @@
 pub mod esplora;
 pub mod fees;
 pub mod http;
+pub mod publish;
 pub mod sync;
 
 pub use esplora::{Broadcast, Esplora, Tip};
