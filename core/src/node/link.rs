@@ -91,7 +91,7 @@ impl Dialer {
                     None => {
                         refusals += 1;
                         self.unavailable(
-                            "the handshake does not finish: it may still believe in an earlier connection of this wallet".to_owned(),
+                            "the handshake does not finish: is `lspNodeId` its id? Else it still believes in an earlier connection of this wallet".to_owned(),
                         )
                     }
                 },
