@@ -8,6 +8,9 @@ import { startLab } from '../scripts/support/lab.mjs'
 import { receiveOne, until } from './support/life.mjs'
 import { failsWith, idle, lying, nodeOf, wallet } from './support/services.mjs'
 
+const LOOK_REQUESTS = 4
+const LOOK_PATIENCE_MS = 60_000
+
 let lab
 before(async () => (lab = await startLab({ args: ['--hold-ms', '600000'] })))
 after(() => lab.stop())
@@ -112,7 +115,13 @@ describe('a wallet with a channel, at an Esplora', () => {
   test('that begins to lie while the node runs, goes on without it', async (t) => {
     const { node, channel } = await withChannel(t)
     await node.startReceiving()
-    await lying(lab, 'wrongNetwork', () => receiveOne(lab, node))
+    const { told } = await lab.post('/esplora', { lie: 'wrongNetwork' })
+    const toldSince = async () => (await lab.post('/esplora', { lie: 'wrongNetwork' })).told - told
+    // A running node looks every 15 s: its tip with header and status, and the first block.
+    await until(async () => (await toldSince()) >= LOOK_REQUESTS, 'the node to look at the chain', LOOK_PATIENCE_MS)
+    assert.equal(node.state, 'running')
+    await receiveOne(lab, node)
+    await lab.post('/esplora', { lie: null })
     await assertUnharmed(node, channel)
   })
 

@@ -61,7 +61,7 @@ impl Dialer {
             .map_err(|_| {
                 self.unavailable(format!("no TCP connection within {} ms", self.timeouts.connect.as_millis()))
             })?
-            .map_err(|error| error.into_error(Code::LspUnavailable))?;
+            .map_err(|error| self.unavailable(error.to_string()))?;
         let socket = PeerSocket::new(stream).map_err(|error| self.unavailable(error.to_string()))?;
         let act_one = peers
             .new_outbound_connection(self.peer.node_id, socket.clone(), None)
