@@ -136,6 +136,37 @@ describe('Esplora', () => {
     }
   })
 
+  test('that is down does not keep an event from being told and acked', async (t) => {
+    const { options } = await promised(lab, t)
+    const first = nodeOf(t, options)
+    await first.startReceiving()
+    const event = await first.nextEvent(20_000)
+    assert.equal(event.eventType, 'Received')
+    await first.stop()
+    first.destroy()
+    await faulty(lab, 'esplora', 'reset', async () => {
+      const later = nodeOf(t, options)
+      await chainFails(later.start())
+      assert.equal((await later.nextEvent()).id, event.id, 'told again: it was not acked')
+      await later.ackEvent(event.id)
+      assert.equal(await later.nextEvent(), null)
+    })
+    assert.deepEqual(await nodeOf(t, options).receivePayment(() => {}, { minMs: 500 }), [], 'acked is acked')
+  })
+
+  test('that is gone under a running node does not hold up a payment, nor stop()', async (t) => {
+    const node = nodeOf(t, wallet(lab, t))
+    const { bolt11 } = await node.getInvoice(21_000, 'One report', 900)
+    await node.startReceiving()
+    await faulty(lab, 'esplora', 'blackhole', async () => {
+      const paying = lab.pay(bolt11, 20_000)
+      const event = await node.nextEvent(20_000)
+      await node.ackEvent(event.id)
+      assert.ok((await paying).preimage)
+      await within(node.stop(), 'stop() to resolve')
+    })
+  })
+
   test('that says to come back later is not asked again', async (t) => {
     const { told } = await lab.post('/esplora', { lie: '429', path: '/blocks/tip' })
     await chainFails(nodeOf(t, wallet(lab, t)).start())
@@ -173,6 +204,7 @@ describe('the memory of a node', () => {
         child.send('go')
         const { codes, grownMb } = await said('refused')
         assert.deepEqual([...new Set(codes)], ['CHAIN_UNAVAILABLE'])
+        t.diagnostic(`grew by ${grownMb.toFixed(1)} MB`)
         assert.ok(grownMb < MOST_MB, `its memory grew by ${grownMb} MB`)
       })
       child.send('go')

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { startLab } from '../scripts/support/lab.mjs'
 import { receiveOne, until } from './support/life.mjs'
-import { failsWith, idle, lying, nodeOf, wallet } from './support/services.mjs'
+import { TIMEOUTS, failsWith, idle, lying, nodeOf, wallet } from './support/services.mjs'
 
 const LOOK_REQUESTS = 4
 const LOOK_PATIENCE_MS = 60_000
@@ -102,6 +102,24 @@ describe('a wallet with a channel, at an Esplora', () => {
       await assertUnharmed(node, channel)
     })
   }
+
+  test('that answers each request in time, but slowly, is given up for the sync as a whole', async (t) => {
+    // Three rounds of 1.2 s and more: what confirmed the funding, the transaction itself, and the tip once more.
+    const timeouts = { ...TIMEOUTS, chainMs: 3_300, syncMs: 3_300, lspMs: 10_000 }
+    const options = wallet(lab, t, { timeouts })
+    const node = nodeOf(t, options)
+    await receiveOne(lab, node)
+    await node.stop()
+    await lab.post('/mine', { blocks: 6 })
+    await lab.post('/faults', { link: 'esplora', latencyMs: 600 })
+    try {
+      const error = await failsWith(node.start(), 'CHAIN_UNAVAILABLE')
+      assert.match(error.message, /too slow to follow the chain within 3300 ms \(timeouts\.syncMs\)/)
+    } finally {
+      await lab.post('/faults', { link: 'esplora', latencyMs: 0 })
+    }
+    assert.ok((await confirmations(node)) >= 6)
+  })
 
   test('that denies a confirmation that is known, keeps it', async (t) => {
     const { node, channel } = await withChannel(t)

@@ -148,6 +148,16 @@ describe('an LSP', () => {
     assert.ok((await paying).preimage)
   })
 
+  test('that a black hole swallows does not hold up stop()', async (t) => {
+    const node = nodeOf(t, wallet(lab, t))
+    await node.startReceiving()
+    await faulty(lab, 'lsp', 'blackhole', async () => {
+      await within(node.stop(), 'stop() to resolve')
+      assert.equal(node.state, 'idle')
+    })
+    await node.startReceiving()
+  })
+
   test('that a black hole swallows under a running node ends receivePayment by its bounds, and the payment comes later', async (t) => {
     const node = nodeOf(t, wallet(lab, t))
     const { bolt11, paymentHash } = await node.getInvoice(21_000, 'One report', 900)
