@@ -11,7 +11,9 @@ import { within } from './support/life.mjs'
 import {
   ROUTE_CALLS,
   SESSION_CALLS,
+  TIMEOUTS,
   assertTheRestWorks,
+  eventually,
   failsWith,
   faulty,
   idle,
@@ -42,8 +44,8 @@ describe('Esplora', () => {
   }
   for (const [what, during] of Object.entries(faults)) {
     test(`${what} fails each call that needs it, and no other`, async (t) => {
-      const { options, received } = await promised(lab, t)
-      const [node, routeless] = [nodeOf(t, options), nodeOf(t, wallet(lab, t))]
+      const { options, received } = await promised(lab, t, { timeouts: TIMEOUTS })
+      const [node, routeless] = [nodeOf(t, options), nodeOf(t, wallet(lab, t, { timeouts: TIMEOUTS }))]
       await during(async () => {
         for (const call of Object.values(SESSION_CALLS)) {
           await chainFails(call(node))
@@ -55,7 +57,7 @@ describe('Esplora', () => {
         await chainFails(another.start())
       })
       await received(node)
-      assert.match((await routeless.getJitRoute()).scid, /^\d+x\d+x\d+$/)
+      assert.match((await eventually(() => routeless.getJitRoute())).scid, /^\d+x\d+x\d+$/)
     })
   }
 
@@ -111,7 +113,7 @@ describe('Esplora', () => {
   }
   for (const [lie, words] of Object.entries(lies)) {
     test(`that answers ${lie} is not believed, and the payment comes when it tells the truth`, async (t) => {
-      const { options, received } = await promised(lab, t)
+      const { options, received } = await promised(lab, t, { timeouts: TIMEOUTS })
       const node = nodeOf(t, options)
       await lying(lab, lie, async () => {
         const error = await chainFails(node.start())

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { startLab } from '../scripts/support/lab.mjs'
 import { receiveOne, until } from './support/life.mjs'
-import { TIMEOUTS, failsWith, idle, lying, nodeOf, wallet } from './support/services.mjs'
+import { failsWith, idle, lying, nodeOf, wallet } from './support/services.mjs'
 
 const LOOK_REQUESTS = 4
 const LOOK_PATIENCE_MS = 60_000
@@ -105,7 +105,7 @@ describe('a wallet with a channel, at an Esplora', () => {
 
   test('that answers each request in time, but slowly, is given up for the sync as a whole', async (t) => {
     // Three rounds of 1.2 s and more: what confirmed the funding, the transaction itself, and the tip once more.
-    const timeouts = { ...TIMEOUTS, chainMs: 3_300, syncMs: 3_300, lspMs: 10_000 }
+    const timeouts = { chainMs: 3_300, syncMs: 3_300 }
     const options = wallet(lab, t, { timeouts })
     const node = nodeOf(t, options)
     await receiveOne(lab, node)

@@ -9,7 +9,9 @@ import { rejection, until, within } from './support/life.mjs'
 import {
   ROUTE_CALLS,
   SESSION_CALLS,
+  TIMEOUTS,
   assertTheRestWorks,
+  eventually,
   failsWith,
   faulty,
   idle,
@@ -51,8 +53,8 @@ async function listen(t, serve) {
 describe('an LSP', () => {
   for (const [what, fault] of Object.entries({ 'that tears every connection': 'reset', 'in a black hole': 'blackhole' })) {
     test(`${what} fails each call that needs it, and no other`, async (t) => {
-      const { options, received } = await promised(lab, t)
-      const [node, routeless] = [nodeOf(t, options), nodeOf(t, wallet(lab, t))]
+      const { options, received } = await promised(lab, t, { timeouts: TIMEOUTS })
+      const [node, routeless] = [nodeOf(t, options), nodeOf(t, wallet(lab, t, { timeouts: TIMEOUTS }))]
       await faulty(lab, 'lsp', fault, async () => {
         for (const call of Object.values(SESSION_CALLS)) {
           await lspFails(call(node), options.lspAddress)
@@ -63,7 +65,7 @@ describe('an LSP', () => {
         await lspFails(nodeOf(t, options).start(), options.lspAddress)
       })
       await received(node)
-      assert.match((await routeless.getJitRoute()).scid, /^\d+x\d+x\d+$/)
+      assert.match((await eventually(() => routeless.getJitRoute())).scid, /^\d+x\d+x\d+$/)
     })
   }
 
@@ -85,7 +87,7 @@ describe('an LSP', () => {
   }
   for (const [who, at] of Object.entries(strangers)) {
     test(`whose address is that of ${who} is LSP_UNAVAILABLE, and the right address receives the payment`, async (t) => {
-      const { options, received } = await promised(lab, t)
+      const { options, received } = await promised(lab, t, { timeouts: TIMEOUTS })
       const lspAddress = await at(t)
       const stranger = nodeOf(t, { ...options, lspAddress })
       await lspFails(stranger.start(), lspAddress)
@@ -96,17 +98,17 @@ describe('an LSP', () => {
   }
 
   test('that nobody listens for is LSP_UNAVAILABLE', async (t) => {
-    await lspFails(nodeOf(t, wallet(lab, t, { lspAddress: '127.0.0.1:1' })).start(), '127.0.0.1:1')
+    await lspFails(nodeOf(t, wallet(lab, t, { lspAddress: '127.0.0.1:1', timeouts: TIMEOUTS })).start(), '127.0.0.1:1')
   })
 
   test('whose name does not resolve is LSP_UNAVAILABLE', async (t) => {
-    await lspFails(nodeOf(t, wallet(lab, t, { lspAddress: 'no-such-host.invalid:9735' })).start(), 'no-such-host.invalid')
+    await lspFails(nodeOf(t, wallet(lab, t, { lspAddress: 'no-such-host.invalid:9735', timeouts: TIMEOUTS })).start(), 'no-such-host.invalid')
   })
 
   test("with another node's id is LSP_UNAVAILABLE that asks for the id", async (t) => {
     // The generator point: a public key that is surely not the LSP's.
     const lspNodeId = '0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798'
-    const options = wallet(lab, t, { lspNodeId })
+    const options = wallet(lab, t, { lspNodeId, timeouts: TIMEOUTS })
     const error = await lspFails(nodeOf(t, options).start(), options.lspAddress)
     assert.match(error.message, /lspNodeId/)
   })
@@ -125,13 +127,13 @@ describe('an LSP', () => {
 
   test('that could not be reached leaves the wallet free for another node', async (t) => {
     const options = wallet(lab, t)
-    const node = nodeOf(t, options)
+    const node = nodeOf(t, { ...options, timeouts: TIMEOUTS })
     await faulty(lab, 'lsp', 'reset', () => failsWith(node.start(), 'LSP_UNAVAILABLE'))
     await nodeOf(t, { ...options, lease: { attempts: 1 } }).start()
   })
 
   test('that goes for good while onPayment works is LSP_UNAVAILABLE, not a payment that is all done', async (t) => {
-    const node = nodeOf(t, wallet(lab, t))
+    const node = nodeOf(t, wallet(lab, t, { timeouts: { lspMs: 4_000 } }))
     const { bolt11 } = await node.getInvoice(21_000, 'One report', 900)
     const paying = lab.pay(bolt11)
     try {
