@@ -72,7 +72,7 @@ pub struct Answer {
 
 /// Why an exchange failed, and whether the same may succeed in a moment.
 struct Failure {
-    error: Error,
+    error: Box<Error>,
     outlook: Outlook,
 }
 
@@ -141,22 +141,22 @@ impl Http {
             Err(failure) => failure,
         };
         if first.outlook != Outlook::Passing || Instant::now() + RETRY_PAUSE >= deadline {
-            return Err(first.error);
+            return Err(*first.error);
         }
         tracing::debug!(reason = %first.error.message, "asking again");
         sleep(RETRY_PAUSE).await;
         match self.bounded(Method::GET, path, Bytes::new(), limit, deadline).await {
             Ok(answer) => Ok(answer),
             // What was wrong says more than that the rest of the time was too short.
-            Err(second) if second.outlook == Outlook::NoTime => Err(first.error),
-            Err(second) => Err(second.error),
+            Err(second) if second.outlook == Outlook::NoTime => Err(*first.error),
+            Err(second) => Err(*second.error),
         }
     }
 
     /// `POST path`, with an answer of at most `limit` bytes. Never repeated once it may have been read.
     pub async fn post(&self, path: &str, body: String, limit: usize) -> Result<Answer> {
         let deadline = Instant::now() + self.timeout;
-        self.bounded(Method::POST, path, Bytes::from(body), limit, deadline).await.map_err(|failure| failure.error)
+        self.bounded(Method::POST, path, Bytes::from(body), limit, deadline).await.map_err(|failure| *failure.error)
     }
 
     /// `CHAIN_UNAVAILABLE` for an answer (or none) to a request for `path`.
@@ -177,7 +177,7 @@ impl Http {
             Ok(answer) => answer,
             Err(_) => {
                 let error = self.unavailable(path, format!("no answer in {} ms", self.timeout.as_millis()));
-                Err(Failure { error, outlook: Outlook::NoTime })
+                Err(Failure::new(error, Outlook::NoTime))
             }
         }
     }
@@ -189,16 +189,16 @@ impl Http {
         if method == Method::GET && matches!(&sent, Err(e) if was_dropped(e)) {
             sent = self.client.request(self.request(&method, path, body)?).await;
         }
-        let response = sent.map_err(|e| Failure {
-            error: self.unavailable(path, chain_of(&e)),
-            outlook: if is_distrust(&e) { Outlook::Lasting } else { Outlook::Passing },
+        let response = sent.map_err(|e| {
+            let outlook = if is_distrust(&e) { Outlook::Lasting } else { Outlook::Passing };
+            Failure::new(self.unavailable(path, chain_of(&e)), outlook)
         })?;
         let (head, mut stream) = response.into_parts();
         let mut body = Vec::new();
         while let Some(frame) = stream.frame().await {
-            let frame = frame.map_err(|e| Failure {
-                error: self.unavailable(path, format!("the answer broke off: {}", chain_of(&e))),
-                outlook: Outlook::Passing,
+            let frame = frame.map_err(|e| {
+                let error = self.unavailable(path, format!("the answer broke off: {}", chain_of(&e)));
+                Failure::new(error, Outlook::Passing)
             })?;
             let Some(data) = frame.data_ref() else { continue };
             if data.len() > limit.saturating_sub(body.len()) {
@@ -245,14 +245,20 @@ impl Http {
         let outlook =
             if status.is_server_error() && retry_after.is_none() { Outlook::Passing } else { Outlook::Lasting };
         let error = Error { retry_after, ..self.unavailable(path, format!("answered {status}: {what}")) };
-        Err(Failure { error, outlook })
+        Err(Failure::new(error, outlook))
     }
 }
 
 /// What is wrong with an answer, or with us, is so the next time, too.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure { error, outlook: Outlook::Lasting }
+        Failure::new(error, Outlook::Lasting)
+    }
+}
+
+impl Failure {
+    fn new(error: Error, outlook: Outlook) -> Self {
+        Failure { error: Box::new(error), outlook }
     }
 }
 
