@@ -334,6 +334,8 @@ export interface LeaseOptions {
 export interface TimeoutOptions {
   /** One Esplora request. Default 5000. */
   chainMs?: number
+  /** Following the chain from where the wallet was to the tip, all requests together. Default 20000, or `chainMs` if that is longer. */
+  syncMs?: number
   /** One store operation. Default 5000. */
   storeMs?: number
   /** One TCP connect to the LSP. Default 3000. */

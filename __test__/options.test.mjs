@@ -13,7 +13,7 @@ const NUMBERS = ['destroyTimeoutMs', 'maxSkimPpm', 'maxSkimBaseMsat']
 const GROUPS = { jitRoute: JIT_ROUTE, lease: {}, timeouts: {} }
 const GROUP_NUMBERS = {
   lease: ['ttlMs', 'attempts', 'baseDelayMs', 'maxWaitMs'],
-  timeouts: ['chainMs', 'storeMs', 'connectMs', 'lspMs', 'lspRequestMs', 'stopMs', 'commitMs'],
+  timeouts: ['chainMs', 'syncMs', 'storeMs', 'connectMs', 'lspMs', 'lspRequestMs', 'stopMs', 'commitMs'],
 }
 const NO_NUMBERS = ['5', null, 5n, true, {}, [], () => 5, Symbol('5')]
 const WRONG_NUMBERS = [NaN, Infinity, -Infinity, -1, 0.5, Number.MAX_SAFE_INTEGER + 1, 1e300]

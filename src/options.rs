@@ -27,7 +27,7 @@ const KEYS: &[&str] = &[
 ];
 const JIT_ROUTE: &[&str] = &["scid", "cltvExpiryDelta"];
 const LEASE: &[&str] = &["ttlMs", "attempts", "baseDelayMs", "maxWaitMs", "takeOver"];
-const TIMEOUTS: &[&str] = &["chainMs", "storeMs", "connectMs", "lspMs", "lspRequestMs", "stopMs", "commitMs"];
+const TIMEOUTS: &[&str] = &["chainMs", "syncMs", "storeMs", "connectMs", "lspMs", "lspRequestMs", "stopMs", "commitMs"];
 
 /// Reads all options. Each property is read once, so that a getter can't show two faces.
 pub fn parse(env: &Env, value: &Unknown<'_>) -> Result<RawConfig> {
@@ -70,6 +70,7 @@ fn timeouts(options: &Group<'_>) -> Result<RawTimeouts> {
     let Some(timeouts) = options.group("timeouts", TIMEOUTS)? else { return Ok(RawTimeouts::default()) };
     Ok(RawTimeouts {
         chain_ms: timeouts.optional_number("chainMs")?,
+        sync_ms: timeouts.optional_number("syncMs")?,
         store_ms: timeouts.optional_number("storeMs")?,
         connect_ms: timeouts.optional_number("connectMs")?,
         lsp_ms: timeouts.optional_number("lspMs")?,

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Timeouts {
     /// One Esplora request (`timeouts.chainMs`).
     pub chain: Duration,
+    /// Following the chain from where the wallet was to the tip, all requests together (`timeouts.syncMs`).
+    pub sync: Duration,
     /// One store operation (`timeouts.storeMs`).
     pub store: Duration,
     /// One TCP connect to the LSP (`timeouts.connectMs`).
@@ -24,6 +26,8 @@ pub struct Timeouts {
 /// What is used where an option is not given.
 pub const DEFAULTS: Timeouts = Timeouts {
     chain: Duration::from_millis(5_000),
+    // A few rounds of a slow server's requests; what takes longer does so because a server leads us on.
+    sync: Duration::from_millis(20_000),
     store: Duration::from_millis(5_000),
     connect: Duration::from_millis(3_000),
     lsp: Duration::from_millis(25_000),
@@ -32,6 +36,7 @@ pub const DEFAULTS: Timeouts = Timeouts {
     commit: Duration::from_millis(10_000),
 };
 
+const _: () = assert!(DEFAULTS.chain.as_millis() < DEFAULTS.sync.as_millis());
 const _: () = assert!(DEFAULTS.connect.as_millis() < DEFAULTS.lsp.as_millis());
 const _: () = assert!(DEFAULTS.lsp.as_millis() > 20_000, "longer than two ping ticks of an LDK peer");
 const _: () = assert!(DEFAULTS.lsp_request.as_millis() < DEFAULTS.lsp.as_millis());

@@ -1,7 +1,8 @@
 //! The whole network: chain, Esplora, LSP, payer and the links in front of them, from nothing or from a folder.
 
 use crate::chain::{SharedChain, Wallet};
-use crate::esplora::{EsploraServer, FeeTable};
+use crate::esplora::tls::{Certificate, TlsServer};
+use crate::esplora::{lying_router, EsploraServer, FeeTable, Lies};
 use crate::faults::{Fan, Link};
 use crate::lsp::options::{LspOptions, SharedOptions};
 use crate::lsp::{Lsp, Webhooks};
@@ -66,6 +67,12 @@ pub struct Ready {
     pub network: &'static str,
     /// Esplora, behind its link.
     pub esplora_url: String,
+    /// Esplora over TLS, with a certificate that nobody vouches for. This one and the next two are behind no link.
+    pub esplora_tls_url: String,
+    /// The same with another host's certificate.
+    pub esplora_tls_wrong_name_url: String,
+    /// The same with a certificate that has expired.
+    pub esplora_tls_expired_url: String,
     /// The LSP's node id.
     pub lsp_node_id: String,
     /// The LSP, behind its link: `127.0.0.1:port`.
@@ -78,6 +85,8 @@ pub struct Ready {
 pub struct Lab {
     /// The chain.
     pub chain: SharedChain,
+    /// What Esplora says instead of the truth.
+    pub lies: Lies,
     /// The LSP's options.
     pub options: SharedOptions,
     /// Who is woken where.
@@ -103,6 +112,7 @@ pub struct Lab {
     lsp_address: SocketAddr,
     dir: PathBuf,
     _esplora: EsploraServer,
+    tls: [TlsServer; 3],
     scratch: Mutex<Option<tempfile::TempDir>>,
 }
 
@@ -125,7 +135,15 @@ impl Lab {
         fill(&chain, &Wallet::new("lsp"), LSP_FUNDS_SAT, LSP_COINS)?;
 
         let fees = FeeTable::default();
-        let esplora = EsploraServer::start(chain.clone(), fees.clone()).await.map_err(broken)?;
+        let lies = Lies::default();
+        let routes = lying_router(chain.clone(), fees.clone(), lies.clone());
+        let tls = |certificate| TlsServer::start(routes.clone(), certificate);
+        let tls = [
+            tls(Certificate::SelfSigned).await.map_err(broken)?,
+            tls(Certificate::WrongName).await.map_err(broken)?,
+            tls(Certificate::Expired).await.map_err(broken)?,
+        ];
+        let esplora = EsploraServer::serve(routes, 0).await.map_err(broken)?;
         let esplora_link = Link::start(esplora.address()).await.map_err(broken)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(broken)?;
         let lsp_address = listener.local_addr().map_err(broken)?;
@@ -153,6 +171,7 @@ impl Lab {
         confirm_payer(&payer, &chain).await?;
         Ok(Lab {
             chain,
+            lies,
             options,
             webhooks,
             messages,
@@ -168,16 +187,21 @@ impl Lab {
             lsp_address,
             dir,
             _esplora: esplora,
+            tls,
             scratch: Mutex::new(scratch),
         })
     }
 
     /// Where everything is.
     pub fn ready(&self, control: SocketAddr) -> Ready {
+        let [self_signed, wrong_name, expired] = &self.tls;
         Ready {
             ready: true,
             network: "regtest",
             esplora_url: format!("http://{}", self.esplora_link.address()),
+            esplora_tls_url: self_signed.url(),
+            esplora_tls_wrong_name_url: wrong_name.url(),
+            esplora_tls_expired_url: expired.url(),
             lsp_node_id: self.lsp_id.to_string(),
             lsp_address: self.lsp_link.address().to_string(),
             control_url: format!("http://{control}"),

@@ -118,6 +118,8 @@ fn what_is_wrong_with_a_request_is_said() {
         ("/faults", json!({ "link": "lsp", "drop": "both" }), "unknown variant `both`"),
         ("/faults", json!({ "link": "lsp", "latencyMs": 1, "roundTripMs": 2 }), "give one of them"),
         ("/faults", json!({ "link": "lsp", "jitterMs": u64::MAX }), "jitterMs is more than a day"),
+        ("/esplora", json!({ "lie": "fairyTale" }), "unknown variant `fairyTale`"),
+        ("/esplora", json!({ "lie": "html", "path": "tx" }), "begin with a slash"),
     ] {
         let (status, answer) = lab.ask("POST", path, Some(body));
         assert_eq!(status, 400, "{path}: {answer}");

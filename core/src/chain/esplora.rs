@@ -5,20 +5,24 @@
 //! and what was wrong with its answer.
 
 use super::http::{Answer, Http};
+use crate::config::network;
 use crate::error::{shown, Error, Result};
 use crate::net::dns::Resolver;
 use crate::stats::Stats;
 use crate::timeouts::Timeouts;
 use bitcoin::block::Header;
 use bitcoin::consensus::{deserialize, encode::serialize_hex};
+use bitcoin::constants::genesis_block;
 use bitcoin::hex::FromHex;
 use bitcoin::params::Params;
 use bitcoin::{Amount, BlockHash, MerkleBlock, Network, OutPoint, Transaction, Txid};
 use serde::de::DeserializeOwned;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Text, hex and small JSON.
 const SMALL: usize = 64 * 1024;
@@ -40,6 +44,7 @@ const MAX_HEIGHT: u32 = 499_999_999;
 pub struct Esplora {
     http: Http,
     network: Network,
+    sync: Duration,
 }
 
 /// The end of the best chain.
@@ -118,7 +123,41 @@ impl Esplora {
     /// # Errors
     /// `INVALID_OPTION` (`esploraUrl`).
     pub fn new(url: &str, network: Network, timeouts: &Timeouts, resolver: Resolver) -> Result<Esplora> {
-        Ok(Esplora { http: Http::new(url, timeouts, resolver)?, network })
+        Ok(Esplora { http: Http::new(url, timeouts, resolver)?, network, sync: timeouts.sync })
+    }
+
+    /// The best block of a server that is one of our network. No more rounds than `tip` takes: the question goes beside it.
+    ///
+    /// Work alone does not tell mainnet from testnet, and a wallet that took over another network's height would close its
+    /// channels, or wait for years for its own to come.
+    pub async fn tip_of_our_network(&self) -> Result<Tip> {
+        let ((), tip) = tokio::try_join!(self.check_network(), self.tip())?;
+        Ok(tip)
+    }
+
+    async fn check_network(&self) -> Result<()> {
+        let ours = genesis_block(self.network).block_hash();
+        let first = self.block_at(0).await?;
+        if first == Some(ours) {
+            return Ok(());
+        }
+        let others = [Network::Bitcoin, Network::Testnet, Network::Testnet4, Network::Signet, Network::Regtest];
+        let other = others.into_iter().find(|other| Some(genesis_block(*other).block_hash()) == first);
+        let what = match (other, first) {
+            (Some(other), _) => format!("is a server of {}", network::name(other)),
+            (None, Some(first)) => format!("begins with block {first}"),
+            (None, None) => "knows no first block".to_owned(),
+        };
+        let wanted = network::name(self.network);
+        Err(self.http.unavailable("/block-height/0", format!("{what}, but the wallet's network is {wanted}")))
+    }
+
+    /// Runs work of many requests within `timeouts.sync`: a server that answers each just in time leads nobody on.
+    pub(super) async fn within_sync<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::time::timeout(self.sync, work).await.unwrap_or_else(|_| {
+            let what = format!("too slow to follow the chain within {} ms (timeouts.syncMs)", self.sync.as_millis());
+            Err(self.http.unavailable("/", what))
+        })
     }
 
     /// The best block: two rounds, or three if it changed in between.

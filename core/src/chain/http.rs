@@ -6,8 +6,13 @@
 //! broadcast would hand it to a stranger); no error carries credentials, whether they stand in the URL's user part or in its
 //! path (some providers put the key there): errors name the origin and the endpoint.
 //!
+//! A question may be asked again, so one that fails in a way that passes (no connection, one that broke off, a 5xx) is asked
+//! once more within the same time: one bad moment of a server must not fail a whole boot. Who says "later" (429, or 503 with
+//! `Retry-After`) is not asked again, and a broadcast is never repeated.
+//!
 //! What fails how: everything is `CHAIN_UNAVAILABLE` with what was wrong; `retry_after` is the server's, if it said so.
 
+use super::credentials::basic_authorization;
 use crate::error::{Code, Error, Result};
 use crate::net::dns::Resolver;
 use crate::net::{tcp, NetError};
@@ -15,7 +20,9 @@ use crate::stats::Stats;
 use crate::timeouts::Timeouts;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use hyper::header::{HeaderMap, HeaderValue, ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use hyper::header::{
+    HeaderMap, HeaderValue, ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT,
+};
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
 use hyper_util::client::legacy::Client;
@@ -27,6 +34,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout_at, Instant};
 
 /// Idle connections of one server: as many as one round of requests may open.
 pub(crate) const MAX_CONNECTIONS: usize = 16;
@@ -36,6 +44,9 @@ const IDLE: Duration = Duration::from_secs(30);
 
 /// How much of an unexpected answer an error shows.
 const SHOWN: usize = 120;
+
+/// Before a question is asked again: a proxy that lost its server has another by then, and a boot hardly notices.
+const RETRY_PAUSE: Duration = Duration::from_millis(150);
 
 /// The longest `Retry-After` that is passed on; more is a server's mistake.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
@@ -60,6 +71,22 @@ pub struct Answer {
     pub status: StatusCode,
     /// The whole body.
     pub body: Bytes,
+}
+
+/// Why an exchange failed, and whether the same may succeed in a moment.
+struct Failure {
+    error: Box<Error>,
+    outlook: Outlook,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outlook {
+    /// It may have passed in a moment.
+    Passing,
+    /// Asking again gets the same.
+    Lasting,
+    /// The time is up.
+    NoTime,
 }
 
 impl Http {
@@ -114,14 +141,31 @@ impl Http {
         Http { stats, ..self }
     }
 
-    /// `GET path`, with an answer of at most `limit` bytes. Tried once more if the server dropped the connection unasked.
+    /// `GET path`, with an answer of at most `limit` bytes. Asked again at once if the server dropped the connection unasked,
+    /// and once more after a moment if it fails in a way that passes.
     pub async fn get(&self, path: &str, limit: usize) -> Result<Answer> {
-        self.bounded(Method::GET, path, Bytes::new(), limit).await
+        let deadline = Instant::now() + self.timeout;
+        let first = match self.bounded(Method::GET, path, Bytes::new(), limit, deadline).await {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => failure,
+        };
+        if first.outlook != Outlook::Passing || Instant::now() + RETRY_PAUSE >= deadline {
+            return Err(*first.error);
+        }
+        tracing::debug!(reason = %first.error.message, "asking again");
+        sleep(RETRY_PAUSE).await;
+        match self.bounded(Method::GET, path, Bytes::new(), limit, deadline).await {
+            Ok(answer) => Ok(answer),
+            // What was wrong says more than that the rest of the time was too short.
+            Err(second) if second.outlook == Outlook::NoTime => Err(*first.error),
+            Err(second) => Err(*second.error),
+        }
     }
 
     /// `POST path`, with an answer of at most `limit` bytes. Never repeated once it may have been read.
     pub async fn post(&self, path: &str, body: String, limit: usize) -> Result<Answer> {
-        self.bounded(Method::POST, path, Bytes::from(body), limit).await
+        let deadline = Instant::now() + self.timeout;
+        self.bounded(Method::POST, path, Bytes::from(body), limit, deadline).await.map_err(|failure| *failure.error)
     }
 
     /// `CHAIN_UNAVAILABLE` for an answer (or none) to a request for `path`.
@@ -130,14 +174,24 @@ impl Http {
         Error::new(Code::ChainUnavailable, format!("Esplora at {origin}, {path}: {what}; retry, or check esploraUrl"))
     }
 
-    async fn bounded(&self, method: Method, path: &str, body: Bytes, limit: usize) -> Result<Answer> {
-        match tokio::time::timeout(self.timeout, self.exchange(method, path, body, limit)).await {
+    async fn bounded(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        limit: usize,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
+        match timeout_at(deadline, self.exchange(method, path, body, limit)).await {
             Ok(answer) => answer,
-            Err(_) => Err(self.unavailable(path, format!("no answer in {} ms", self.timeout.as_millis()))),
+            Err(_) => {
+                let error = self.unavailable(path, format!("no answer in {} ms", self.timeout.as_millis()));
+                Err(Failure::new(error, Outlook::NoTime))
+            }
         }
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Bytes, limit: usize) -> Result<Answer> {
+    async fn exchange(&self, method: Method, path: &str, body: Bytes, limit: usize) -> Result<Answer, Failure> {
         self.stats.asked_chain();
         let mut sent = self.client.request(self.request(&method, path, body.clone())?).await;
         // A server may close an idle connection while our request is on its way. hyper repeats what it had not yet written;
@@ -145,14 +199,20 @@ impl Http {
         if method == Method::GET && matches!(&sent, Err(e) if was_dropped(e)) {
             sent = self.client.request(self.request(&method, path, body)?).await;
         }
-        let response = sent.map_err(|e| self.unavailable(path, chain_of(&e)))?;
+        let response = sent.map_err(|e| {
+            let outlook = if is_distrust(&e) { Outlook::Lasting } else { Outlook::Passing };
+            Failure::new(self.unavailable(path, chain_of(&e)), outlook)
+        })?;
         let (head, mut stream) = response.into_parts();
         let mut body = Vec::new();
         while let Some(frame) = stream.frame().await {
-            let frame = frame.map_err(|e| self.unavailable(path, format!("the answer broke off: {}", chain_of(&e))))?;
+            let frame = frame.map_err(|e| {
+                let error = self.unavailable(path, format!("the answer broke off: {}", chain_of(&e)));
+                Failure::new(error, Outlook::Passing)
+            })?;
             let Some(data) = frame.data_ref() else { continue };
             if data.len() > limit.saturating_sub(body.len()) {
-                return Err(self.unavailable(path, format!("answered more than {limit} bytes")));
+                return Err(self.unavailable(path, format!("answered more than {limit} bytes")).into());
             }
             self.stats.heard_chain(data.len());
             body.extend_from_slice(data);
@@ -177,10 +237,13 @@ impl Http {
             .map_err(|e| Error::new(Code::Internal, format!("can't make the request for {path}: {e}")))
     }
 
-    fn judged(&self, path: &str, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Result<Answer> {
+    fn judged(&self, path: &str, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
         let answer = Answer { status, body };
         if status.is_redirection() {
-            return Err(self.unavailable(path, format!("answered {status}, but redirects are not followed")));
+            return Err(self.unavailable(path, format!("answered {status}, but redirects are not followed")).into());
+        }
+        if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+            return Err(self.unavailable(path, "answered with an encoding that was not asked for").into());
         }
         // An HTML page is a proxy's or a landing page's: a 404 of one does not mean "not found". (A success is judged by who
         // asked: bytes that look like HTML may be a transaction.)
@@ -189,7 +252,24 @@ impl Http {
             return Ok(answer);
         }
         let what = if answer.is_html() { "an HTML page".to_owned() } else { answer.shown() };
-        Err(Error { retry_after: retry_after(headers), ..self.unavailable(path, format!("answered {status}: {what}")) })
+        let retry_after = retry_after(headers);
+        let outlook =
+            if status.is_server_error() && retry_after.is_none() { Outlook::Passing } else { Outlook::Lasting };
+        let error = Error { retry_after, ..self.unavailable(path, format!("answered {status}: {what}")) };
+        Err(Failure::new(error, outlook))
+    }
+}
+
+/// What is wrong with an answer, or with us, is so the next time, too.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::new(error, Outlook::Lasting)
+    }
+}
+
+impl Failure {
+    fn new(error: Error, outlook: Outlook) -> Self {
+        Failure { error: Box::new(error), outlook }
     }
 }
 
@@ -240,6 +320,12 @@ fn was_dropped(error: &hyper_util::client::legacy::Error) -> bool {
     })
 }
 
+/// Whether the server's certificate, or what it calls TLS, is the problem.
+fn is_distrust(error: &hyper_util::client::legacy::Error) -> bool {
+    let of_tls = |io: &std::io::Error| io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    causes(error).any(|cause| cause.downcast_ref().is_some_and(of_tls))
+}
+
 fn causes<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
@@ -255,41 +341,6 @@ fn chain_of(error: &(dyn std::error::Error + 'static)) -> String {
         }
     }
     said.join(": ")
-}
-
-/// The header for the user part of a URL (`user:password`, percent-encoded), as RFC 7617 has it.
-fn basic_authorization(user: &str) -> std::result::Result<HeaderValue, ()> {
-    let plain = percent_decoded(user).ok_or(())?;
-    let mut value = HeaderValue::from_str(&format!("Basic {}", base64(&plain))).map_err(|_| ())?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-fn percent_decoded(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = text.bytes();
-    let mut plain = Vec::new();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            plain.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        plain.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
-    }
-    Some(plain)
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let bits = (0..3).fold(0usize, |bits, i| bits << 8 | usize::from(chunk.get(i).copied().unwrap_or(0)));
-        for place in 0..4 {
-            let letter = ALPHABET.get(bits >> (18 - 6 * place) & 63).copied().unwrap_or(b'=');
-            text.push(if place <= chunk.len() { char::from(letter) } else { '=' });
-        }
-    }
-    text
 }
 
 /// hyper's way to our sockets.

@@ -5,9 +5,11 @@
 //! (heights, "not spent", fees) it is bounded, and a wallet is as safe as its Esplora server is honest. A server that is
 //! down, slow or talks nonsense is `CHAIN_UNAVAILABLE`: retryable, and nothing was changed.
 
+mod credentials;
 pub mod esplora;
 pub mod fees;
 pub mod http;
+pub mod publish;
 pub mod sync;
 
 pub use esplora::{Broadcast, Esplora, Tip};

@@ -77,8 +77,19 @@ pub fn relevant_txids(confirmables: &[&dyn Confirm]) -> Vec<Relevant> {
 /// lists; it is called again after each block. A sync whose tip is all that is known asks nothing.
 ///
 /// # Errors
-/// `CHAIN_UNAVAILABLE`.
+/// `CHAIN_UNAVAILABLE`, at the latest after `timeouts.sync`.
 pub async fn sync(
+    esplora: &Esplora,
+    tip: Tip,
+    known: &[BestBlock],
+    confirmables: &[&dyn Confirm],
+    watched: impl Fn() -> Vec<Watched>,
+) -> Result<Tip> {
+    esplora.within_sync(follow_to_rest(esplora, tip, known, confirmables, watched)).await
+}
+
+/// Follows until the tip rests.
+async fn follow_to_rest(
     esplora: &Esplora,
     mut tip: Tip,
     known: &[BestBlock],

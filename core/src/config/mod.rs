@@ -86,11 +86,13 @@ pub struct RawLease {
     pub take_over: Option<String>,
 }
 
-/// `timeouts`: each 1 to 900,000 ms. `storeMs` lies within `commitMs`, `connectMs` and `lspRequestMs` within `lspMs`.
+/// `timeouts`: each 1 to 900,000 ms. `chainMs` lies within `syncMs`, `storeMs` within `commitMs`, `connectMs` and `lspRequestMs` within `lspMs`.
 #[derive(Clone, Default)]
 pub struct RawTimeouts {
     /// One Esplora request.
     pub chain_ms: Option<f64>,
+    /// Following the chain to the tip, all requests together.
+    pub sync_ms: Option<f64>,
     /// One store operation.
     pub store_ms: Option<f64>,
     /// One TCP connect.

@@ -52,8 +52,12 @@ pub(super) fn timeouts(raw: &RawTimeouts) -> Result<Timeouts> {
     let wait = |name, value, default| milliseconds(name, value, 1..=LONGEST_MS, default);
     let lsp = wait("timeouts.lspMs", raw.lsp_ms, DEFAULTS.lsp)?;
     let commit = wait("timeouts.commitMs", raw.commit_ms, DEFAULTS.commit)?;
+    // Who gives requests more time than a whole sync has, and says nothing of the sync, means both.
+    let chain = wait("timeouts.chainMs", raw.chain_ms, DEFAULTS.chain)?;
+    let sync = wait("timeouts.syncMs", raw.sync_ms, DEFAULTS.sync.max(chain))?;
     Ok(Timeouts {
-        chain: wait("timeouts.chainMs", raw.chain_ms, DEFAULTS.chain)?,
+        chain: inside("timeouts.chainMs", raw.chain_ms, DEFAULTS.chain, "timeouts.syncMs", sync)?,
+        sync,
         store: inside("timeouts.storeMs", raw.store_ms, DEFAULTS.store, "timeouts.commitMs", commit)?,
         connect: inside("timeouts.connectMs", raw.connect_ms, DEFAULTS.connect, "timeouts.lspMs", lsp)?,
         lsp,

@@ -121,7 +121,7 @@ impl Prepared {
         // A held wallet ends the boot at once; a failed dial does not, since connecting retries.
         let (snapshot, tip, dialled) = {
             let dial = async { Ok(self.dialer.dial(&self.peers).await.ok()) };
-            tokio::try_join!(claim, self.esplora.tip(), dial)?
+            tokio::try_join!(claim, self.esplora.tip_of_our_network(), dial)?
         };
         tracing::debug!(
             epoch = snapshot.position.epoch.0,

@@ -90,7 +90,7 @@ impl Dialer {
             .map_err(|_| {
                 self.unavailable(format!("no TCP connection within {} ms", self.timeouts.connect.as_millis()))
             })?
-            .map_err(|error| error.into_error(Code::LspUnavailable))?;
+            .map_err(|error| self.unavailable(error.to_string()))?;
         let socket = PeerSocket::counting(stream, Arc::clone(&self.stats))
             .map_err(|error| self.unavailable(error.to_string()))?;
         let act_one = peers
@@ -128,7 +128,7 @@ impl Dialer {
                         refusals += 1;
                         self.stats.refused_by_lsp();
                         self.unavailable(
-                            "the handshake does not finish: it may still believe in an earlier connection of this wallet, its key may not be `lspNodeId`, or it asks for features that this wallet lacks".to_owned(),
+                            "the handshake does not finish: is `lspNodeId` its id? Else it still believes in an earlier connection of this wallet, or asks for features that this wallet lacks".to_owned(),
                         )
                     }
                 },

@@ -235,7 +235,7 @@ fn chain_turn(session: &Session) -> ChainWork {
     let (esplora, fees) = (Arc::clone(&session.esplora), Arc::clone(&session.fees));
     let loaded: Loaded = session.loaded.clone();
     Box::pin(async move {
-        let tip = esplora.tip().await?;
+        let tip = esplora.tip_of_our_network().await?;
         follow_chain(&esplora, &loaded, tip).await?;
         if let Ok(estimates) = esplora.fee_estimates().await {
             fees.update(&estimates);

@@ -6,8 +6,9 @@ use super::receive::ReceiveProgress;
 use super::row::NodeRow;
 use super::view::Summary;
 use super::Shared;
-use crate::chain::esplora::{Broadcast, Esplora};
+use crate::chain::esplora::Esplora;
 use crate::chain::fees::Fees;
+use crate::chain::publish::publish;
 use crate::checkpoint::{rows, Committer, Loaded};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
@@ -149,15 +150,7 @@ impl Session {
         for transaction in transactions {
             let (esplora, gate) = (Arc::clone(&self.esplora), Arc::clone(self.loaded.broadcasts()));
             tokio::spawn(async move {
-                let txid = transaction.compute_txid();
-                match esplora.broadcast(&transaction).await {
-                    Ok(Broadcast::Accepted) => tracing::info!(%txid, "broadcast"),
-                    Ok(Broadcast::Rejected(reason)) => tracing::warn!(%txid, %reason, "a broadcast was rejected"),
-                    Err(error) => {
-                        tracing::warn!(%txid, reason = %error.message, "a broadcast did not reach the network");
-                        gate.forget(&txid);
-                    }
-                }
+                publish(&esplora, &transaction, || gate.forget(&transaction.compute_txid())).await;
             });
         }
     }

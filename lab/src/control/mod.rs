@@ -4,6 +4,7 @@
 //! that fails 402; an LSP that does not run 503.
 
 mod chain;
+mod esplora;
 mod hostile;
 mod lsp;
 mod mempool;
@@ -41,6 +42,7 @@ pub fn router(lab: Arc<Lab>) -> Router {
         .merge(lsp::routes())
         .merge(chain::routes())
         .merge(mempool::routes())
+        .merge(esplora::routes())
         .merge(network::routes())
         .merge(hostile::routes())
         .fallback(|| async { Failure(StatusCode::NOT_FOUND, "no such path or method: GET / lists them".into()) })
@@ -48,7 +50,8 @@ pub fn router(lab: Arc<Lab>) -> Router {
 }
 
 async fn index() -> Answer {
-    let entries = [payments::INDEX, lsp::INDEX, chain::INDEX, mempool::INDEX, network::INDEX, hostile::INDEX];
+    let entries =
+        [payments::INDEX, lsp::INDEX, chain::INDEX, mempool::INDEX, esplora::INDEX, network::INDEX, hostile::INDEX];
     let entries = entries.into_iter().flatten();
     let lines: Vec<Value> =
         entries.map(|(method, path, what)| json!({ "method": method, "path": path, "what": what })).collect();

@@ -8,6 +8,10 @@
 //! A stale block's status is 200 with `in_best_chain: false`: that is how a client learns of a reorg.
 
 mod json;
+pub mod lies;
+pub mod tls;
+
+pub use lies::{Lie, Lies, Told};
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -22,7 +26,7 @@ use axum::http::{header, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
-use axum::{Json, Router};
+use axum::{middleware, Json, Router};
 use bitcoin::consensus::encode::{deserialize_hex, serialize, serialize_hex};
 use bitcoin::hashes::sha256;
 use bitcoin::{BlockHash, MerkleBlock, OutPoint, Transaction, Txid};
@@ -81,11 +85,16 @@ pub struct EsploraServer {
 impl EsploraServer {
     /// Serves `chain` on a free port of 127.0.0.1. Must run inside a tokio runtime.
     pub async fn start(chain: SharedChain, fees: FeeTable) -> io::Result<Self> {
-        EsploraServer::start_on(chain, fees, 0).await
+        EsploraServer::serve(router(chain, fees), 0).await
     }
 
     /// Serves `chain` on this port of 127.0.0.1 (0: a free one).
     pub async fn start_on(chain: SharedChain, fees: FeeTable, port: u16) -> io::Result<Self> {
+        EsploraServer::serve(router(chain, fees), port).await
+    }
+
+    /// Serves these routes on this port of 127.0.0.1 (0: a free one).
+    pub async fn serve(router: Router, port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -95,7 +104,7 @@ impl EsploraServer {
                 tracing::debug!("TCP_NODELAY: {e}");
             }
         });
-        let serve = axum::serve(listener, router(chain, fees)).with_graceful_shutdown(async move {
+        let serve = axum::serve(listener, router).with_graceful_shutdown(async move {
             // Resolves when the server is dropped.
             let _ = stopped.await;
         });
@@ -145,6 +154,12 @@ pub fn router(chain: SharedChain, fees: FeeTable) -> Router {
         .route("/scripthash/{hash}/txs/chain/{last_seen}", get(script_txs_after))
         .route("/fee-estimates", get(fee_estimates))
         .with_state(Shared { chain, fees })
+}
+
+/// The same routes behind a layer that lies when it is told to.
+pub fn lying_router(chain: SharedChain, fees: FeeTable, lies: Lies) -> Router {
+    let liar = lies::Liar { lies, chain: chain.clone() };
+    router(chain, fees).layer(middleware::from_fn_with_state(liar, lies::layer))
 }
 
 /// An answer that is not a success.

@@ -53,6 +53,35 @@ fn the_tip_comes_with_its_height_and_header_in_two_rounds() {
     });
 }
 
+/// A server with that first block, and another chain on top of it.
+async fn beginning_with(first: Option<String>) -> Esplora {
+    let (chain, _) = chain_with_tx();
+    at(move |asked| match (asked.path.as_str(), &first) {
+        ("/block-height/0", Some(first)) => ok(first.clone()),
+        ("/block-height/0", None) => Reply::Answer(404, b"Block not found".to_vec()),
+        _ => chain.answer(asked),
+    })
+    .await
+}
+
+#[test]
+fn a_server_of_another_network_is_refused_by_its_first_block() {
+    use bitcoin::constants::genesis_block;
+    let genesis = |network| Some(genesis_block(network).block_hash().to_string());
+    run(async {
+        beginning_with(genesis(Network::Regtest)).await.tip_of_our_network().await.unwrap();
+        for (first, part) in [
+            (genesis(Network::Bitcoin), "is a server of mainnet, but the wallet's network is regtest"),
+            (genesis(Network::Testnet), "is a server of testnet"),
+            (Some("11".repeat(32)), "begins with block 1111"),
+            (None, "knows no first block"),
+        ] {
+            let error = unavailable(beginning_with(first).await.tip_of_our_network().await);
+            assert!(error.message.contains(part), "{error}");
+        }
+    });
+}
+
 #[test]
 fn a_tip_that_was_reorganised_out_between_the_rounds_is_asked_again() {
     run(async {

@@ -2,7 +2,7 @@ use super::server::{ok, run, serve, short, Reply, Server};
 use crate::chain::http::Http;
 use crate::error::{Code, Error};
 use crate::net::dns::Resolver;
-use crate::timeouts::DEFAULTS;
+use crate::timeouts::{Timeouts, DEFAULTS};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -178,7 +178,78 @@ fn a_get_is_repeated_once_if_the_server_hung_up_and_no_more() {
 
         let server = Server::start(|_| Reply::HangUp).await;
         assert_eq!(client(&server).get("/x", 10).await.unwrap_err().code, Code::ChainUnavailable);
+        // At once, and both again after a moment.
+        assert_eq!(server.paths().len(), 4);
+    });
+}
+
+/// What a GET gets of a server that answers so at first and `then` from the second request on, and how often it asked.
+async fn after(first: Reply, then: Reply) -> (crate::error::Result<super::super::http::Answer>, usize) {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let server =
+        Server::start(move |_| if asked.fetch_add(1, Ordering::SeqCst) == 0 { first.clone() } else { then.clone() })
+            .await;
+    (client(&server).get("/x", 10).await, server.paths().len())
+}
+
+#[test]
+fn a_get_that_fails_in_a_way_that_passes_is_asked_once_more() {
+    run(async {
+        for passing in [
+            Reply::Answer(500, b"oops".to_vec()),
+            Reply::Answer(502, b"<html>".to_vec()),
+            Reply::Answer(503, Vec::new()),
+            Reply::Answer(504, Vec::new()),
+            Reply::Truncated(b"x".to_vec()),
+        ] {
+            let (answer, asked) = after(passing, ok("x")).await;
+            assert_eq!((&answer.unwrap().body[..], asked), (&b"x"[..], 2));
+        }
+        let (answer, asked) = after(Reply::Answer(500, b"oops".to_vec()), Reply::Answer(500, b"again".to_vec())).await;
+        assert!(answer.unwrap_err().message.contains("again"));
+        assert_eq!(asked, 2);
+    });
+}
+
+#[test]
+fn who_says_later_or_no_is_not_asked_again() {
+    run(async {
+        for lasting in [
+            Reply::WithHeader(429, "Retry-After: 7\r\n", Vec::new()),
+            Reply::Answer(429, Vec::new()),
+            Reply::WithHeader(503, "Retry-After: 7\r\n", Vec::new()),
+            Reply::Answer(401, Vec::new()),
+            Reply::Answer(301, Vec::new()),
+            Reply::Endless,
+        ] {
+            let (answer, asked) = after(lasting, ok("x")).await;
+            assert_eq!((answer.unwrap_err().code, asked), (Code::ChainUnavailable, 1));
+        }
+    });
+}
+
+#[test]
+fn asking_again_keeps_to_the_bound_and_tells_what_was_wrong_at_first() {
+    run(async {
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        let server = Server::start(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+            0 => Reply::Answer(500, b"what was wrong".to_vec()),
+            _ => Reply::Silence,
+        })
+        .await;
+        let timeouts = Timeouts { chain: Duration::from_millis(400), ..DEFAULTS };
+        let http = Http::new(&server.url(), &timeouts, Resolver::new()).unwrap();
+        let error = tokio::time::timeout(Duration::from_secs(10), http.get("/x", 100)).await.unwrap().unwrap_err();
+        assert!(error.message.contains("what was wrong"), "{error}");
         assert_eq!(server.paths().len(), 2);
+    });
+}
+
+#[test]
+fn an_encoding_that_nobody_asked_for_is_refused() {
+    run(async {
+        let error = refused(Reply::WithHeader(200, "Content-Encoding: gzip\r\n", vec![0x1f, 0x8b]), 100).await;
+        assert!(error.message.contains("encoding"), "{error}");
     });
 }
 
@@ -276,8 +347,14 @@ fn tls_is_spoken_to_a_server_whose_certificate_is_trusted_and_to_no_other() {
                 });
             }
         });
-        let http = Http::with_tls(&url, &DEFAULTS, Resolver::new(), trusting).unwrap();
+        let http = Http::with_tls(&url, &DEFAULTS, Resolver::new(), trusting.clone()).unwrap();
         assert_eq!(&http.get("/x", 10).await.unwrap().body[..], b"secret");
+
+        let elsewhere = url.replace("localhost", "127.0.0.1");
+        let other_name = Http::with_tls(&elsewhere, &DEFAULTS, Resolver::new(), trusting.clone()).unwrap();
+        let error = other_name.get("/x", 10).await.unwrap_err();
+        assert_eq!(error.code, Code::ChainUnavailable);
+        assert!(error.message.contains("not valid for name"), "{error}");
 
         let stranger = Http::new(&url, &DEFAULTS, Resolver::new()).unwrap();
         let error = stranger.get("/x", 10).await.unwrap_err();

@@ -5,5 +5,6 @@ pub(crate) mod blocks;
 mod esplora;
 mod fees;
 mod http;
+mod publish;
 mod server;
 mod sync;

@@ -5,7 +5,7 @@ use crate::chain::sync::{sync, Watched};
 use crate::chain::Tip;
 use crate::error::{Code, Result};
 use crate::net::dns::Resolver;
-use crate::timeouts::DEFAULTS;
+use crate::timeouts::{Timeouts, DEFAULTS};
 use bitcoin::block::Header;
 use bitcoin::{BlockHash, Network, OutPoint, ScriptBuf, Transaction, Txid};
 use lightning::chain::transaction::TransactionData;
@@ -14,6 +14,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Told {
@@ -460,6 +461,25 @@ fn a_tip_that_never_rests_is_given_up() {
 }
 
 #[test]
+fn a_server_that_leads_on_has_a_bound_of_its_own_for_all_requests_together() {
+    run(async {
+        let funding = other(1);
+        let mut world = World::with(Chain::of(2), |chain, asked| match asked.path.starts_with("/tx/") {
+            true => Reply::Silence,
+            false => chain.answer(asked),
+        })
+        .await;
+        *world.ldk.watched.borrow_mut() = vec![watch_tx(&funding)];
+        let timeouts = Timeouts { sync: Duration::from_millis(200), ..DEFAULTS };
+        world.esplora = Esplora::new(&world.server.url(), Network::Regtest, &timeouts, Resolver::new()).unwrap();
+        let synced = tokio::time::timeout(DEFAULTS.chain - Duration::from_secs(1), world.sync()).await;
+        let result = synced.expect("bounded by a single request only");
+        assert!(world.unavailable(result).contains("within 200 ms (timeouts.syncMs)"));
+        assert_eq!(world.told(), []);
+    });
+}
+
+#[test]
 fn a_spend_that_spends_something_else_is_refused() {
     run(async {
         let (funding, stranger) = (other(1), other(2));
@@ -481,7 +501,7 @@ fn a_spend_that_spends_something_else_is_refused() {
 #[test]
 fn a_service_that_fails_in_the_middle_leaves_only_truths_told_and_the_next_sync_goes_on() {
     run(async {
-        // The commitment is told; the look at its outputs fails. The best block is not told, so that the next sync asks again.
+        // The commitment is told; the look at its outputs fails, twice. The best block is not told, so that the next sync asks again.
         let funding = other(1);
         let commitment = tx(&[out(&funding, 0)], 1, 2);
         let claim = tx(&[out(&commitment, 0)], 1, 3);
@@ -491,7 +511,7 @@ fn a_service_that_fails_in_the_middle_leaves_only_truths_told_and_the_next_sync_
         let failing = format!("/tx/{}/outspend/0", commitment.compute_txid());
         let failures = AtomicUsize::new(0);
         let mut world = World::with(chain, move |chain, asked| {
-            match asked.path == failing && failures.fetch_add(1, Ordering::SeqCst) == 0 {
+            match asked.path == failing && failures.fetch_add(1, Ordering::SeqCst) < 2 {
                 true => Reply::Answer(503, Vec::new()),
                 false => chain.answer(asked),
             }

@@ -79,6 +79,7 @@ fn every_option_that_is_given_arrives() {
         max_skim_base_msat: Some(1_000.0),
         timeouts: RawTimeouts {
             chain_ms: Some(1.0),
+            sync_ms: Some(10.0),
             store_ms: Some(2.0),
             connect_ms: Some(3.0),
             lsp_ms: Some(30.0),
@@ -101,6 +102,7 @@ fn every_option_that_is_given_arrives() {
     let ms = Duration::from_millis;
     let timeouts = config.timeouts;
     assert_eq!((timeouts.chain, timeouts.store, timeouts.connect, timeouts.lsp), (ms(1), ms(2), ms(3), ms(30)));
+    assert_eq!(timeouts.sync, ms(10));
     assert_eq!((timeouts.lsp_request, timeouts.stop, timeouts.commit), (ms(5), ms(6), ms(70)));
 }
 

@@ -3,7 +3,7 @@ use super::*;
 type Set = fn(&mut RawConfig, f64);
 
 /// Every number option: its name, how to set it, its least and its greatest value.
-const NUMBERS: [(&str, Set, f64, f64); 14] = [
+const NUMBERS: [(&str, Set, f64, f64); 15] = [
     ("lease.ttlMs", |raw, n| raw.lease.ttl_ms = Some(n), 2_000.0, 600_000.0),
     ("lease.attempts", |raw, n| raw.lease.attempts = Some(n), 1.0, 1_000.0),
     ("lease.baseDelayMs", |raw, n| raw.lease.base_delay_ms = Some(n), 1.0, 60_000.0),
@@ -12,6 +12,7 @@ const NUMBERS: [(&str, Set, f64, f64); 14] = [
     ("maxSkimPpm", |raw, n| raw.max_skim_ppm = Some(n), 0.0, 1_000_000.0),
     ("maxSkimBaseMsat", |raw, n| raw.max_skim_base_msat = Some(n), 0.0, 9_007_199_254_740_991.0),
     ("timeouts.chainMs", |raw, n| raw.timeouts.chain_ms = Some(n), 1.0, 900_000.0),
+    ("timeouts.syncMs", |raw, n| raw.timeouts.sync_ms = Some(n), 1.0, 900_000.0),
     ("timeouts.storeMs", |raw, n| raw.timeouts.store_ms = Some(n), 1.0, 10_000.0),
     ("timeouts.connectMs", |raw, n| raw.timeouts.connect_ms = Some(n), 1.0, 25_000.0),
     ("timeouts.lspMs", |raw, n| raw.timeouts.lsp_ms = Some(n), 1.0, 900_000.0),
@@ -61,14 +62,26 @@ fn a_wait_inside_another_is_never_longer() {
     let short = with(|raw| {
         raw.timeouts.lsp_ms = Some(1_000.0);
         raw.timeouts.commit_ms = Some(2_000.0);
+        raw.timeouts.sync_ms = Some(3_000.0);
     });
     let timeouts = short.unwrap().timeouts;
     assert_eq!(timeouts.connect, Duration::from_millis(1_000));
     assert_eq!(timeouts.lsp_request, Duration::from_millis(1_000));
+    assert_eq!(timeouts.chain, Duration::from_millis(3_000));
     assert_eq!(timeouts.store, Duration::from_millis(2_000));
     let message = refused("timeouts.connectMs", |raw| {
         raw.timeouts.lsp_ms = Some(1_000.0);
         raw.timeouts.connect_ms = Some(1_001.0);
     });
     assert!(message.contains("timeouts.lspMs (1000)"), "{message}");
+    refused("timeouts.chainMs", |raw| {
+        raw.timeouts.sync_ms = Some(1_000.0);
+        raw.timeouts.chain_ms = Some(1_001.0);
+    });
+}
+
+#[test]
+fn a_sync_has_at_least_the_time_of_one_of_its_requests() {
+    let patient = with(|raw| raw.timeouts.chain_ms = Some(60_000.0)).unwrap().timeouts;
+    assert_eq!((patient.chain, patient.sync), (Duration::from_secs(60), Duration::from_secs(60)));
 }

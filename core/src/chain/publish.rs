@@ -1,0 +1,51 @@
+//! Sends a transaction out, and sees to it that one which did not get out is tried again.
+//!
+//! Whoever hands transactions out (LDK's timers) repeats them, and a gate lets each pass once. What must hold: after a
+//! failure the gate forgets the transaction, so that the next repetition is a new attempt. A refusal counts, too: its parent
+//! may arrive, the fees of the mempool may fall, and a claim that is never tried again is lost money.
+
+use super::esplora::{Broadcast, Esplora};
+use bitcoin::Transaction;
+use std::time::Duration;
+
+/// A refused transaction is as wrong a second later: less than the timer of LDK's repetitions, so that each of those counts.
+const REFUSED_PAUSE: Duration = Duration::from_secs(20);
+
+/// What becomes of a transaction after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It is out.
+    Nothing,
+    /// It did not arrive: the next repetition counts.
+    Again,
+    /// It was refused: a repetition counts after a pause.
+    Later,
+}
+
+/// Broadcasts, and calls `forget` when the same transaction should be sent once more. Never fails: there is nobody to tell.
+pub async fn publish(esplora: &Esplora, transaction: &Transaction, forget: impl FnOnce()) {
+    match attempt(esplora, transaction).await {
+        Next::Nothing => return,
+        Next::Again => {}
+        Next::Later => tokio::time::sleep(REFUSED_PAUSE).await,
+    }
+    forget();
+}
+
+pub(super) async fn attempt(esplora: &Esplora, transaction: &Transaction) -> Next {
+    let txid = transaction.compute_txid();
+    match esplora.broadcast(transaction).await {
+        Ok(Broadcast::Accepted) => {
+            tracing::info!(%txid, "broadcast");
+            Next::Nothing
+        }
+        Ok(Broadcast::Rejected(reason)) => {
+            tracing::warn!(%txid, %reason, "a broadcast was rejected; it is tried again later");
+            Next::Later
+        }
+        Err(error) => {
+            tracing::warn!(%txid, reason = %error.message, "a broadcast did not reach the network; it is tried again");
+            Next::Again
+        }
+    }
+}
