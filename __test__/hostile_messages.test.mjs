@@ -43,7 +43,7 @@ const SILENT = new Set(['init', 'ping', 'pong'])
 test('a channel_reestablish for a channel that the store does not have is STATE_CORRUPT and never answered', async (t) => {
   const wallet = await besieged(t, lab)
   await wallet.withstands(async (node) => {
-    // At once behind init, before the LSP speaks of the channel that both know.
+    // As soon as the connection stands, behind the one of the channel that both know.
     await wallet.hostile({ greeting: [reestablish(NOBODYS)] })
     const since = process.hrtime.bigint()
     await isRefused(within(node.receivePayment(() => assert.fail('no payment')), 'the end'), 'STATE_CORRUPT', new RegExp(NOBODYS))

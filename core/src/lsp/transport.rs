@@ -19,7 +19,7 @@ use lightning::ln::wire::CustomMessageReader;
 use lightning::sign::KeysManager;
 use lightning::types::features::{InitFeatures, NodeFeatures};
 use lightning::util::ser::LengthLimitedRead;
-use lightning_liquidity::lsps0::ser::RawLSPSMessage;
+use lightning_liquidity::lsps0::ser::{RawLSPSMessage, LSPS_MESSAGE_TYPE_ID};
 use lightning_liquidity::utils::time::DefaultTimeProvider;
 use lightning_liquidity::{LiquidityClientConfig, LiquidityManagerSync};
 use serde::Serialize;
@@ -172,11 +172,16 @@ fn id_of(payload: &str) -> Option<String> {
 impl CustomMessageReader for LspTransport {
     type CustomMessage = RawLSPSMessage;
 
+    /// Not LDK's own reader: it ends the connection for bytes that are no UTF-8, and a payment may be under way on it. They are
+    /// no JSON either way, and ignored like other garbage.
     fn read<R: LengthLimitedRead>(&self, kind: u16, buffer: &mut R) -> Result<Option<RawLSPSMessage>, DecodeError> {
-        match self.liquidity.get() {
-            Some(liquidity) => liquidity.read(kind, buffer),
-            None => Ok(None),
+        if kind != LSPS_MESSAGE_TYPE_ID || self.liquidity.get().is_none() {
+            return Ok(None);
         }
+        let length = usize::try_from(buffer.remaining_bytes()).map_err(|_| DecodeError::InvalidValue)?;
+        let mut bytes = vec![0; length];
+        buffer.read_exact(&mut bytes).map_err(|_| DecodeError::ShortRead)?;
+        Ok(Some(RawLSPSMessage { payload: String::from_utf8_lossy(&bytes).into_owned() }))
     }
 }
 

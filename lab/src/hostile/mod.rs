@@ -31,7 +31,7 @@ pub struct Rules {
     pub feature: Option<usize>,
     /// Disconnects each peer as soon as `init` is exchanged.
     pub drop_peers: bool,
-    /// Said to each peer right behind `init`.
+    /// Said to each peer as soon as it is connected; `channel_reestablish` goes before it.
     pub greeting: Vec<Saying>,
     /// What each LSPS message is answered with instead; `$id` is the request's id. Empty: never an answer.
     pub lsps: Option<Vec<String>>,
