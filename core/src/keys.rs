@@ -93,10 +93,7 @@ impl Keys {
     pub fn shared(mnemonic: &Mnemonic, network: Network) -> Result<Arc<Keys>> {
         static LIVE: Mutex<Vec<(sha256::Hash, Weak<Keys>)>> = Mutex::new(Vec::new());
         let lock = || LIVE.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut engine = sha256::Hash::engine();
-        engine.input(network::name(network).as_bytes());
-        engine.input(Zeroizing::new(mnemonic.0.to_string()).as_bytes());
-        let name = sha256::Hash::from_engine(engine);
+        let name = fingerprint(mnemonic, network);
         let found = lock().iter().find(|(of, _)| *of == name).and_then(|(_, keys)| keys.upgrade());
         if let Some(keys) = found {
             return Ok(keys);
@@ -149,6 +146,15 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keys").field("node_id", &self.node_id).finish_non_exhaustive()
     }
+}
+
+/// What tells wallets apart within this process, without deriving a key. Never leaves it: unlike a wallet's id it says something
+/// of the mnemonic.
+pub(crate) fn fingerprint(mnemonic: &Mnemonic, network: Network) -> sha256::Hash {
+    let mut engine = sha256::Hash::engine();
+    engine.input(network::name(network).as_bytes());
+    engine.input(Zeroizing::new(mnemonic.0.to_string()).as_bytes());
+    sha256::Hash::from_engine(engine)
 }
 
 fn fresh_manager(seed: &Seed) -> KeysManager {

@@ -35,7 +35,7 @@ const everything = (options) => ({
   maxSkimPpm: 30_000,
   maxSkimBaseMsat: 0,
   recover: 'force-close',
-  timeouts: { chainMs: 5_000, storeMs: 5_000, connectMs: 3_000, lspMs: 25_000, lspRequestMs: 5_000, stopMs: 5_000, commitMs: 10_000 },
+  timeouts: { chainMs: 5_000, syncMs: 20_000, storeMs: 5_000, connectMs: 3_000, lspMs: 25_000, lspRequestMs: 5_000, stopMs: 5_000, commitMs: 10_000 },
 })
 
 /** Options of the constructor. */

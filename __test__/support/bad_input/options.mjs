@@ -56,6 +56,7 @@ export const OPTIONS = {
   'timeouts.lspMs': whole(1, 900_000),
   'timeouts.lspRequestMs': whole(1, 900_000),
   'timeouts.stopMs': whole(1, 900_000),
+  'timeouts.syncMs': whole(1, 900_000),
   'timeouts.commitMs': whole(1, 900_000),
 }
 
@@ -63,7 +64,7 @@ export const OPTIONS = {
 export const GROUPS = { jitRoute: 'JitRoute', lease: 'LeaseOptions', timeouts: 'TimeoutOptions' }
 
 /** What stands beside an option of a group: the waits that contain others are at their longest. */
-const BESIDE = { jitRoute: JIT_ROUTE, lease: {}, timeouts: { lspMs: 900_000, commitMs: 900_000 } }
+const BESIDE = { jitRoute: JIT_ROUTE, lease: {}, timeouts: { lspMs: 900_000, commitMs: 900_000, syncMs: 900_000 } }
 
 /** `options` with `value` at `path`. */
 export function withOption(options, path, value) {

@@ -3,24 +3,15 @@
 //! Stands as channel message handler between LDK's peer manager and its channel manager. The channel manager is set when the
 //! wallet is loaded (`attach`), so that TCP and Noise's first act can run beside the load.
 //!
-//! Four things end the node here, before anything is sent or broadcast (`STATE_CORRUPT`):
-//! * a `channel_reestablish` for a channel that no monitor knows: LDK would answer one that is *made to* force-close;
-//! * LDK's own panic when the peer proves that our state is older than what it saw;
-//! * a peer that holds a commitment which our state has not made yet: LDK would close the channel;
-//! * any other `channel_reestablish` that LDK would close the channel for.
-//!
-//! Until a peer's `channel_reestablish` has passed these, nothing else that it says about that channel reaches LDK (BOLT 2 lets
-//! it say nothing else). A store that went back in time must not be closed with: the peer would take all of it as the penalty
-//! for a revoked commitment, and a hostile one would only have to send an `error` to get it.
-//!
-//! With the user's word (`recover: 'force-close'`) the channel of the first two is given up instead: see `recovery.rs`.
-//!
-//! Our own `channel_reestablish` waits until the peer's has passed these: an old one makes the peer close the channel. An LDK
-//! peer sends its own right behind `init`, so nothing is lost by listening first.
+//! What a peer says about a channel is judged by its `channel_reestablish` first: see `reestablish.rs`. Until that has passed,
+//! nothing else that the peer says about that channel reaches LDK (BOLT 2 lets it say nothing else). A store that went back in
+//! time must not be closed with: the peer would take all of it as the penalty for a revoked commitment, and a hostile one would
+//! only have to send an `error` to get it.
 
 use super::pace::Pace;
 use super::queues::{Parcel, Queues};
-use super::recovery::{is_ahead_of, Recovery};
+use super::recovery::Recovery;
+use super::reestablish::fallen_behind;
 use super::{reserve, Fault, PersistQueue};
 use crate::error::{Code, Error};
 use crate::ldk::{ChainMonitor, ChannelManager};
@@ -35,9 +26,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-struct Attached {
-    manager: Arc<ChannelManager>,
-    monitors: Arc<ChainMonitor>,
+pub(super) struct Attached {
+    pub(super) manager: Arc<ChannelManager>,
+    pub(super) monitors: Arc<ChainMonitor>,
 }
 
 /// The gate. See the module's head.
@@ -45,12 +36,12 @@ pub struct MessageGate {
     attached: OnceLock<Attached>,
     queues: Mutex<Queues>,
     pace: Mutex<Pace>,
-    queue: Arc<PersistQueue>,
-    recovery: Recovery,
-    fault: Fault,
-    wake: Arc<Notify>,
+    pub(super) queue: Arc<PersistQueue>,
+    pub(super) recovery: Recovery,
+    pub(super) fault: Fault,
+    pub(super) wake: Arc<Notify>,
     htlcs_added: AtomicU64,
-    answers_unknown_channels: AtomicBool,
+    pub(super) answers_unknown_channels: AtomicBool,
 }
 
 impl MessageGate {
@@ -105,8 +96,25 @@ impl MessageGate {
         queues.has_held()
     }
 
-    fn pending_in_ldk(&self) -> Option<Vec<MessageSendEvent>> {
+    pub(super) fn pending_in_ldk(&self) -> Option<Vec<MessageSendEvent>> {
         self.enter("get_and_clear_pending_msg_events", |attached| attached.manager.get_and_clear_pending_msg_events())
+    }
+
+    /// Whether the peer has still to say, on this connection, what it knows of one of our channels.
+    pub fn awaits_reestablish(&self, peer: PublicKey) -> bool {
+        self.queues().awaits_any(peer)
+    }
+
+    /// Whether it has still to say it of this one.
+    pub fn awaits_reestablish_of(&self, peer: PublicKey, channel: ChannelId) -> bool {
+        self.queues().awaits(peer, channel)
+    }
+
+    /// The peer has had its time: the channels that it spoke of go on, the others stay as they are.
+    pub fn stop_waiting(&self, peer: PublicKey) {
+        if self.queues().stop_waiting(peer) {
+            self.wake.notify_one();
+        }
     }
 
     /// What waits for a commit; the caller commits it.
@@ -119,7 +127,7 @@ impl MessageGate {
         self.queues().release(parcel, self.queue.is_empty());
     }
 
-    fn queues(&self) -> MutexGuard<'_, Queues> {
+    pub(super) fn queues(&self) -> MutexGuard<'_, Queues> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -136,28 +144,10 @@ impl MessageGate {
     }
 
     /// Hands a peer's message to LDK and wakes the run loop, which looks at what came of it.
-    fn deliver<T>(&self, what: &'static str, call: impl FnOnce(&Attached) -> T) -> Option<T> {
+    pub(super) fn deliver<T>(&self, what: &'static str, call: impl FnOnce(&Attached) -> T) -> Option<T> {
         let result = self.enter(what, call);
         self.wake.notify_one();
         result
-    }
-
-    /// Zero asks us to close (BOLT 2). LDK answers it for a channel that it no longer has by asking back, and two LDK nodes
-    /// would go on so for ever.
-    fn asks_to_close_what_is_closed(&self, theirs: &ChannelReestablish) -> bool {
-        theirs.next_local_commitment_number == 0
-            && self.enter("channel look-up", |attached| {
-                attached.manager.list_channels().iter().all(|channel| channel.channel_id != theirs.channel_id)
-            }) == Some(true)
-    }
-
-    /// Asked before LDK hears it, which would panic.
-    fn proves_us_behind(&self, peer: PublicKey, theirs: &ChannelReestablish) -> bool {
-        let Some(pulled) = self.pending_in_ldk() else { return false };
-        let mut queues = self.queues();
-        queues.push(pulled, self.queue.is_empty());
-        let ours = queues.unspoken_reestablish(peer, theirs.channel_id);
-        ours.is_some_and(|ours| is_ahead_of(theirs, &ours))
     }
 
     /// Whether this comes before the `channel_reestablish` that must come first; it is passed over.
@@ -170,7 +160,7 @@ impl MessageGate {
     }
 
     /// Calls into LDK; a panic of LDK ends the node instead of the thread that reads the socket.
-    fn enter<T>(&self, what: &'static str, call: impl FnOnce(&Attached) -> T) -> Option<T> {
+    pub(super) fn enter<T>(&self, what: &'static str, call: impl FnOnce(&Attached) -> T) -> Option<T> {
         let attached = self.open_attached()?;
         match catch_unwind(AssertUnwindSafe(|| call(attached))) {
             Ok(value) => Some(value),
@@ -190,45 +180,10 @@ fn explain_panic(what: &str, panic: &(dyn std::any::Any + Send)) -> Error {
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("no message");
     if text.contains("fallen behind") {
-        return fallen_behind();
+        return fallen_behind("(unknown)");
     }
     let first_line = text.lines().next().unwrap_or_default();
     Error::new(Code::Internal, format!("LDK panicked in {what}: {first_line}"))
-}
-
-/// LDK closes a channel whose peer waits for a commitment after one that we don't know of. Its own words are the only sign.
-fn says_that_we_are_behind(event: &MessageSendEvent, channel: ChannelId) -> bool {
-    closing_error(event, channel)
-        .is_some_and(|text| text.contains("future remote commitment") || text.contains("future local commitment"))
-}
-
-/// What LDK tells the peer when it closes that channel.
-fn closing_error(event: &MessageSendEvent, channel: ChannelId) -> Option<&str> {
-    let MessageSendEvent::HandleError { action, .. } = event else { return None };
-    let (ErrorAction::SendErrorMessage { msg } | ErrorAction::DisconnectPeer { msg: Some(msg) }) = action else {
-        return None;
-    };
-    (msg.channel_id == channel).then_some(msg.data.as_str())
-}
-
-/// LDK has something against what the peer said, be it only a warning.
-fn is_complaint(event: &MessageSendEvent, peer: PublicKey) -> bool {
-    matches!(event, MessageSendEvent::HandleError { node_id, .. } if *node_id == peer)
-}
-
-fn does_not_fit(channel: ChannelId, why: &str) -> Error {
-    let why: String = why.chars().take(200).collect();
-    Error::new(
-        Code::StateCorrupt,
-        format!("what the LSP says of channel {channel} and what the store holds do not fit together ({why}): the store is old, or the LSP lost its own state or lies; nothing was sent or broadcast; bring the newest store back, or ask the LSP"),
-    )
-}
-
-fn fallen_behind() -> Error {
-    Error::new(
-        Code::StateCorrupt,
-        "the store's state is older than what the LSP has seen (a restored backup, a lagging replica, or two stores for one mnemonic): nothing was sent or broadcast; bring the newest store back; if that is lost for good, `recover: 'force-close'` gives the channels up that it tells of",
-    )
 }
 
 impl BaseMessageHandler for MessageGate {
@@ -369,6 +324,9 @@ impl ChannelMessageHandler for MessageGate {
     }
 
     fn handle_revoke_and_ack(&self, peer: PublicKey, message: &RevokeAndACK) {
+        if self.is_premature("handle_revoke_and_ack", peer, message.channel_id) {
+            return;
+        }
         self.pace().answered();
         self.deliver("handle_revoke_and_ack", |attached| attached.manager.handle_revoke_and_ack(peer, message));
     }
@@ -383,60 +341,7 @@ impl ChannelMessageHandler for MessageGate {
     }
 
     fn handle_channel_reestablish(&self, peer: PublicKey, message: &ChannelReestablish) {
-        let known = self.enter("channel look-up", |attached| attached.monitors.get_monitor(message.channel_id).is_ok());
-        let may_answer = self.answers_unknown_channels.load(Ordering::Relaxed) || self.recovery.is_allowed();
-        if known == Some(false) && !may_answer {
-            self.fault.raise(Error::new(
-                Code::StateCorrupt,
-                format!(
-                    "the LSP has channel {} with this wallet and the store has none (a lost disk, a preview database, the wrong store URL): nothing was sent or broadcast; point `store` at the wallet's store; if that is lost for good, `recover: 'force-close'` gives the channel up",
-                    message.channel_id
-                ),
-            ));
-            return;
-        }
-        if self.asks_to_close_what_is_closed(message) {
-            tracing::debug!(channel = %message.channel_id, "the peer asks to close a channel that is closed");
-            return;
-        }
-        if self.proves_us_behind(peer, message) {
-            if !self.recovery.is_allowed() {
-                self.fault.raise(fallen_behind());
-                return;
-            }
-            self.queues().forget_reestablish(peer, message.channel_id);
-            self.deliver("giving a channel up", |attached| {
-                self.recovery.give_up(message.channel_id, peer, &attached.manager, &attached.monitors);
-            });
-            return;
-        }
-        self.enter("handle_channel_reestablish", |attached| {
-            attached.manager.handle_channel_reestablish(peer, message);
-        });
-        // None: a fault, at this call or before.
-        let Some(answer) = self.pending_in_ldk() else { return };
-        let behind = answer.iter().any(|event| says_that_we_are_behind(event, message.channel_id));
-        let refusal = answer.iter().find_map(|event| closing_error(event, message.channel_id));
-        let refusal = refusal.filter(|_| self.queues().awaits(peer, message.channel_id));
-        let lost =
-            if behind { Some(fallen_behind()) } else { refusal.map(|text| does_not_fit(message.channel_id, text)) };
-        match lost {
-            Some(reason) if !self.recovery.is_allowed() => return self.fault.raise(reason),
-            // LDK has closed it towards the peer; what it would publish stays here.
-            Some(_) => {
-                let remember = |attached: &Attached| self.recovery.remember(message.channel_id, &attached.monitors);
-                self.enter("giving a channel up", remember);
-            }
-            None => {}
-        }
-        let refused = answer.iter().any(|event| is_complaint(event, peer));
-        let mut queues = self.queues();
-        if !refused {
-            queues.confirm(peer, message.channel_id);
-        }
-        queues.push(answer, self.queue.is_empty());
-        drop(queues);
-        self.wake.notify_one();
+        self.hear_reestablish(peer, message);
     }
 
     fn get_chain_hashes(&self) -> Option<Vec<ChainHash>> {

@@ -23,6 +23,7 @@ mod pace;
 mod persist;
 mod queues;
 mod recovery;
+mod reestablish;
 mod reserve;
 pub mod rows;
 #[cfg(test)]

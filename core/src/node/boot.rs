@@ -118,10 +118,11 @@ impl Prepared {
         let mut store = open_store(&config, self.wallet);
         let claimant = claimant(&config);
         let claim = claim_within(store.as_mut(), &claimant, &config.lease);
-        // A held wallet ends the boot at once; a failed dial does not, since connecting retries.
-        let (snapshot, tip, dialled) = {
+        // A held wallet ends the boot at once; a failed dial does not, since connecting retries. The claim stands last: a file
+        // store's blocks this thread, and by then the others are on their way.
+        let (dialled, tip, snapshot) = {
             let dial = async { Ok(self.dialer.dial(&self.peers).await.ok()) };
-            tokio::try_join!(claim, self.esplora.tip_of_our_network(), dial)?
+            tokio::try_join!(dial, self.esplora.tip_of_our_network(), claim)?
         };
         tracing::debug!(
             epoch = snapshot.position.epoch.0,
@@ -182,6 +183,7 @@ impl Gathered {
             seen_now: HashSet::new(),
             on_commit: Vec::new(),
             receive_progress: ReceiveProgress::new(),
+            broke_off: false,
         };
         Ok((session, dialled))
     }

@@ -15,15 +15,19 @@
 use super::command::{Command, Pending, Ready, ReceiveLimits};
 use super::{worker, Shared};
 use crate::error::{Code, Error, Result};
-use crate::store::WalletId;
+use crate::keys::fingerprint;
+use bitcoin::hashes::sha256;
 use std::collections::hash_map::{Entry, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::{sleep_until, Instant};
 
-/// Who leads the flight of each wallet of this process that has one.
-static LEADERS: Mutex<Option<HashMap<WalletId, Arc<Shared>>>> = Mutex::new(None);
+/// A wallet of this process.
+type Wallet = sha256::Hash;
 
-fn leaders() -> MutexGuard<'static, Option<HashMap<WalletId, Arc<Shared>>>> {
+/// Who leads the flight of each wallet of this process that has one.
+static LEADERS: Mutex<Option<HashMap<Wallet, Arc<Shared>>>> = Mutex::new(None);
+
+fn leaders() -> MutexGuard<'static, Option<HashMap<Wallet, Arc<Shared>>>> {
     LEADERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -37,7 +41,7 @@ pub struct Boarding {
 
 /// The calls that one session serves. Held by its leader's worker; dropped, it served nobody.
 pub struct Flight {
-    wallet: WalletId,
+    wallet: Wallet,
     leader: Arc<Shared>,
     joined: Vec<Boarding>,
     missed: Vec<Boarding>,
@@ -54,10 +58,11 @@ impl Boarding {
 
     /// Leads a flight of its wallet, or joins the one that is under way.
     pub fn board(self) {
-        let wallet = match self.shared.live().and_then(Shared::wallet_id) {
-            Ok(wallet) => wallet,
-            Err(error) => return self.send(Err(error)),
-        };
+        if let Some(error) = self.shared.over() {
+            return self.send(Err(error));
+        }
+        // Not by the wallet's id: this runs on the JavaScript thread, which need not wait for keys.
+        let wallet = fingerprint(&self.shared.config.mnemonic, self.shared.config.network);
         let own = Arc::clone(&self.shared);
         let leader = match leaders().get_or_insert_default().entry(wallet) {
             // One that is over takes nobody along.
@@ -115,7 +120,7 @@ impl Drop for Boarding {
 }
 
 impl Flight {
-    fn new(wallet: WalletId, leader: Arc<Shared>) -> Self {
+    fn new(wallet: Wallet, leader: Arc<Shared>) -> Self {
         Flight { wallet, leader, joined: Vec::new(), missed: Vec::new(), closed: false, complete: false }
     }
 

@@ -68,6 +68,7 @@ pub struct Dialled {
 /// A connection that is driven until it ends. Dropping it ends it: its task tells LDK and closes the socket.
 pub struct Link {
     socket: PeerSocket,
+    opened: Instant,
     task: JoinHandle<()>,
 }
 
@@ -161,7 +162,7 @@ impl Dialled {
         let (socket, peers) = (self.socket.clone(), Arc::clone(peers));
         let mut connected = lsp.connected();
         let task = tokio::spawn(async move { socket.drive(peers.as_ref()).await });
-        let mut link = Link { socket: self.socket, task };
+        let mut link = Link { socket: self.socket, opened: Instant::now(), task };
         let opened = tokio::select! {
             opened = timeout_at(deadline, connected.wait_for(|connected| *connected)) => matches!(opened, Ok(Ok(_))),
             () = link.ended() => false,
@@ -174,6 +175,11 @@ impl Link {
     /// Whether the connection still stands.
     pub fn is_up(&self) -> bool {
         !self.task.is_finished()
+    }
+
+    /// Since when it is being opened.
+    pub fn opened(&self) -> Instant {
+        self.opened
     }
 
     /// Resolves when the connection has ended.

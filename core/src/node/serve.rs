@@ -7,7 +7,6 @@ use super::link::Link;
 use super::mailbox::Mailbox;
 use super::receive::Verdict;
 use super::session::{guarded, Session};
-use super::view::all_usable;
 use super::waiting::{EventWaiter, ReadyWaiter, RouteWaiter, Waiting};
 use crate::checkpoint::Loaded;
 use crate::error::{Code, Error, Result};
@@ -102,6 +101,9 @@ pub(super) async fn serve(
             stop_deadline = Some(Instant::now() + session.config.timeouts.stop);
         }
         let mut wake_at = waiting.next_deadline();
+        if let Some(at) = session.reestablishes_until() {
+            wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
+        }
         if let Some(deadline) = stop_deadline {
             let listening = session.listens_until(Some(deadline));
             let may_leave = listening.is_none() && may_leave(session, waiting, deadline);
@@ -111,7 +113,8 @@ pub(super) async fn serve(
             let at = listening.unwrap_or(deadline);
             wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
         } else if waiting.receive.is_some() {
-            let verdict = session.receive_progress.verdict(session.has_pending_htlcs());
+            let resuming = session.is_resuming(waiting.connecting.is_some());
+            let verdict = session.receive_progress.verdict(resuming || session.has_pending_htlcs());
             let listening = session.listens_until(session.receive_progress.deadline());
             match (verdict, listening) {
                 (Verdict::WaitUntil(at), _) | (Verdict::Quiet, Some(at)) => {
@@ -134,6 +137,7 @@ pub(super) async fn serve(
             Happened::Command(command) => handle(session, waiting, command),
             Happened::LinkEnded => {
                 session.link = None;
+                session.broke_off = true;
                 let departing = stop_deadline.is_some();
                 if !departing && (waiting.needs_link() || session.receive_progress.is_active()) {
                     tracing::info!("the connection to the LSP ended; connecting again for the call in progress");
@@ -294,7 +298,7 @@ async fn answer(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
 
     let up = session.link.as_ref().is_some_and(Link::is_up);
     if up {
-        let usable = all_usable(session.loaded.manager());
+        let usable = session.can_receive();
         let (ready, later) =
             waiting.ready.drain(..).partition(|waiter| !waiter.receiving || usable || waiter.until <= now);
         waiting.ready = later;

@@ -20,7 +20,11 @@ use bitcoin::Transaction;
 use std::collections::HashSet;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
+
+/// How long the LSP may take from TCP to its last `channel_reestablish`, which it sends right behind `init`.
+const REESTABLISH: Duration = Duration::from_secs(2);
 
 /// A wallet that is claimed and loaded. Dropping it gives the lock up; what is not committed was never said.
 pub(super) struct Session {
@@ -46,6 +50,8 @@ pub(super) struct Session {
     /// Promises that wait for the next commit.
     pub on_commit: Vec<Pending<()>>,
     pub receive_progress: ReceiveProgress,
+    /// A connection ended unasked in this life.
+    pub broke_off: bool,
 }
 
 impl Session {
@@ -132,6 +138,38 @@ impl Session {
     /// Whether a claimed HTLC is not yet fulfilled and revoked, or any HTLC is in flight towards us.
     pub fn has_pending_htlcs(&self) -> bool {
         self.loaded.manager().list_channels().iter().any(|channel| !channel.pending_inbound_htlcs.is_empty())
+    }
+
+    /// Until when the LSP may still say what it knows of one of our channels; none: it has, or it had its time.
+    pub fn reestablishes_until(&self) -> Option<Instant> {
+        let (messages, lsp) = (self.loaded.messages(), self.config.lsp.node_id);
+        let until = self.link.as_ref().filter(|link| link.is_up())?.opened() + REESTABLISH;
+        if !messages.awaits_reestablish(lsp) {
+            return None;
+        }
+        if until <= Instant::now() {
+            messages.stop_waiting(lsp);
+            return None;
+        }
+        Some(until)
+    }
+
+    /// Whether the channels that the LSP knows can carry payments now. One that it is silent about can't be waited for: it has
+    /// forgotten it, or closed it, and a payment opens another.
+    pub fn can_receive(&self) -> bool {
+        let (messages, lsp) = (self.loaded.messages(), self.config.lsp.node_id);
+        let waits = self.reestablishes_until().is_some();
+        let channels = self.loaded.manager().list_channels();
+        channels.iter().all(|channel| {
+            let silent = messages.awaits_reestablish_of(lsp, channel.channel_id);
+            channel.is_usable || !channel.is_channel_ready || silent && !waits
+        })
+    }
+
+    /// Whether what we last said may still be on its way: a connection that broke off is being made again, or stands and the LSP
+    /// has not said what it heard.
+    pub fn is_resuming(&self, connecting: bool) -> bool {
+        connecting || self.broke_off && self.reestablishes_until().is_some()
     }
 
     /// Before that instant, if it is to come before `deadline`, a goodbye could cut the LSP short.

@@ -3,7 +3,6 @@
 
 use crate::checkpoint::Loaded;
 use crate::clock;
-use crate::ldk::ChannelManager;
 use lightning::chain::channelmonitor::{Balance as MonitorBalance, HTLC_FAIL_BACK_BUFFER};
 use lightning::ln::channel_state::{ChannelDetails, InboundHTLCDetails};
 use serde::{Deserialize, Serialize};
@@ -169,11 +168,6 @@ fn is_ours(balance: &MonitorBalance) -> bool {
         balance,
         MonitorBalance::MaybeTimeoutClaimableHTLC { .. } | MonitorBalance::MaybePreimageClaimableHTLC { .. }
     )
-}
-
-/// Whether every channel with the LSP can carry payments now.
-pub fn all_usable(manager: &ChannelManager) -> bool {
-    manager.list_channels().iter().all(|channel| channel.is_usable || !channel.is_channel_ready)
 }
 
 /// Lowercase hex.
