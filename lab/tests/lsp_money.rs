@@ -22,8 +22,8 @@ const FOR_EVER: LspOptions = LspOptions {
 /// Leaves the LSP with one coin of about that much.
 fn impoverish(lab: &Lab, sat: u64) {
     let (lsp, elsewhere) = (Coins::new("lsp"), Coins::new("elsewhere"));
-    // A thousand for the fee of twenty inputs is too little, ten thousand enough.
-    let tx = lsp.pay(&lab.chain, elsewhere.script(), lsp.balance_sats(&lab.chain) - 10_000).unwrap();
+    // Enough for the fee of more than a hundred inputs, too little for a channel.
+    let tx = lsp.pay(&lab.chain, elsewhere.script(), lsp.balance_sats(&lab.chain) - 50_000).unwrap();
     lab.chain.submit(tx).unwrap();
     lab.chain.mine(1).unwrap();
     if sat > 0 {

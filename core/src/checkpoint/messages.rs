@@ -100,9 +100,9 @@ impl MessageGate {
         self.enter("get_and_clear_pending_msg_events", |attached| attached.manager.get_and_clear_pending_msg_events())
     }
 
-    /// Whether the peer has still to say, on this connection, what it knows of one of our channels.
+    /// Whether the peer has still to say, on this connection, what it knows of one of our ready channels.
     pub fn awaits_reestablish(&self, peer: PublicKey) -> bool {
-        self.queues().awaits_any(peer)
+        self.queues().awaits_ready(peer)
     }
 
     /// Whether it has still to say it of this one.
@@ -110,11 +110,13 @@ impl MessageGate {
         self.queues().awaits(peer, channel)
     }
 
-    /// The peer has had its time: the channels that it spoke of go on, the others stay as they are.
-    pub fn stop_waiting(&self, peer: PublicKey) {
-        if self.queues().stop_waiting(peer) {
+    /// The peer has had its time: the channels that it spoke of go on, the others stay as they are. True: not said before.
+    pub fn stop_waiting(&self, peer: PublicKey) -> bool {
+        let first = self.queues().stop_waiting(peer);
+        if first {
             self.wake.notify_one();
         }
+        first
     }
 
     /// What waits for a commit; the caller commits it.
@@ -224,8 +226,8 @@ impl BaseMessageHandler for MessageGate {
     fn peer_connected(&self, peer: PublicKey, init: &Init, inbound: bool) -> Result<(), ()> {
         let known = self.enter("channel look-up", |attached| {
             let channels = attached.manager.list_channels_with_counterparty(&peer).into_iter();
-            let channels = channels.map(|channel| channel.channel_id);
-            channels.filter(|id| attached.monitors.get_monitor(*id).is_ok()).collect::<Vec<_>>()
+            let channels = channels.map(|channel| (channel.channel_id, channel.is_channel_ready));
+            channels.filter(|(id, _)| attached.monitors.get_monitor(*id).is_ok()).collect::<Vec<_>>()
         });
         self.queues().expect(peer, known.unwrap_or_default());
         self.deliver("peer_connected", |attached| attached.manager.peer_connected(peer, init, inbound))

@@ -17,8 +17,8 @@ pub(super) struct Queues {
     unspoken: Vec<MessageSendEvent>,
     /// Channels whose peer has shown that on this connection.
     confirmed: HashSet<(PublicKey, ChannelId)>,
-    /// Channels whose peer has still to show it.
-    awaited: HashSet<(PublicKey, ChannelId)>,
+    /// Channels whose peer has still to show it, and whether payments pass them when it has.
+    awaited: HashMap<(PublicKey, ChannelId), bool>,
     /// Peers that have had their time to show it.
     impatient: HashSet<PublicKey>,
     /// Who has messages in the cut that is being committed.
@@ -99,21 +99,27 @@ impl Queues {
         self.speak();
     }
 
-    /// A connection begins with these channels: of each the peer must show first that our state is current.
-    pub fn expect(&mut self, peer: PublicKey, channels: impl IntoIterator<Item = ChannelId>) {
+    /// A connection begins with these channels, which are ready or not: of each the peer must show first that our state is
+    /// current.
+    pub fn expect(&mut self, peer: PublicKey, channels: impl IntoIterator<Item = (ChannelId, bool)>) {
         if !self.speaks_first {
-            self.awaited.extend(channels.into_iter().map(|channel| (peer, channel)));
+            self.awaited.extend(channels.into_iter().map(|(channel, ready)| ((peer, channel), ready)));
         }
     }
 
     /// Whether the peer has still to show that our state of this channel is current.
     pub fn awaits(&self, peer: PublicKey, channel: ChannelId) -> bool {
-        self.awaited.contains(&(peer, channel))
+        self.awaited.contains_key(&(peer, channel))
     }
 
     /// The same of any of its channels.
     pub fn awaits_any(&self, peer: PublicKey) -> bool {
-        self.awaited.iter().any(|(awaited, _)| *awaited == peer)
+        self.awaited.keys().any(|(awaited, _)| *awaited == peer)
+    }
+
+    /// The same of a ready one. One that is not ready may never have been funded: the peer then knows nothing of it.
+    pub fn awaits_ready(&self, peer: PublicKey) -> bool {
+        self.awaited.iter().any(|((awaited, _), ready)| *awaited == peer && *ready)
     }
 
     /// The peer's `channel_reestablish` fits our state: ours may be said.
@@ -138,7 +144,7 @@ impl Queues {
 
     /// Whether our `channel_reestablish` may be said: the peer's has passed, and those of its other channels have or are late.
     fn may_speak(&self, peer: PublicKey, channel: ChannelId) -> bool {
-        let others = !self.awaits_any(peer) || self.impatient.contains(&peer);
+        let others = !self.awaits_ready(peer) || self.impatient.contains(&peer);
         self.speaks_first || self.confirmed.contains(&(peer, channel)) && others
     }
 
@@ -150,7 +156,7 @@ impl Queues {
             queue.retain(|event| recipient(event) != Some(peer));
         }
         self.confirmed.retain(|(confirmed, _)| *confirmed != peer);
-        self.awaited.retain(|(awaited, _)| *awaited != peer);
+        self.awaited.retain(|(awaited, _), _| *awaited != peer);
         self.impatient.remove(&peer);
     }
 

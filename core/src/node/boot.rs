@@ -183,7 +183,6 @@ impl Gathered {
             seen_now: HashSet::new(),
             on_commit: Vec::new(),
             receive_progress: ReceiveProgress::new(),
-            broke_off: false,
         };
         Ok((session, dialled))
     }

@@ -137,7 +137,6 @@ pub(super) async fn serve(
             Happened::Command(command) => handle(session, waiting, command),
             Happened::LinkEnded => {
                 session.link = None;
-                session.broke_off = true;
                 let departing = stop_deadline.is_some();
                 if !departing && (waiting.needs_link() || session.receive_progress.is_active()) {
                     tracing::info!("the connection to the LSP ended; connecting again for the call in progress");

@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long the LSP may take from TCP to its last `channel_reestablish`, which it sends right behind `init`.
-const REESTABLISH: Duration = Duration::from_secs(2);
+const REESTABLISH: Duration = Duration::from_millis(1_500);
 
 /// A wallet that is claimed and loaded. Dropping it gives the lock up; what is not committed was never said.
 pub(super) struct Session {
@@ -50,8 +50,6 @@ pub(super) struct Session {
     /// Promises that wait for the next commit.
     pub on_commit: Vec<Pending<()>>,
     pub receive_progress: ReceiveProgress,
-    /// A connection ended unasked in this life.
-    pub broke_off: bool,
 }
 
 impl Session {
@@ -141,14 +139,17 @@ impl Session {
     }
 
     /// Until when the LSP may still say what it knows of one of our channels; none: it has, or it had its time.
-    pub fn reestablishes_until(&self) -> Option<Instant> {
+    pub fn reestablishes_until(&mut self) -> Option<Instant> {
         let (messages, lsp) = (self.loaded.messages(), self.config.lsp.node_id);
         let until = self.link.as_ref().filter(|link| link.is_up())?.opened() + REESTABLISH;
         if !messages.awaits_reestablish(lsp) {
             return None;
         }
         if until <= Instant::now() {
-            messages.stop_waiting(lsp);
+            if messages.stop_waiting(lsp) {
+                // From now on it can forward through the channels that it spoke of.
+                self.receive_progress.connected();
+            }
             return None;
         }
         Some(until)
@@ -156,9 +157,9 @@ impl Session {
 
     /// Whether the channels that the LSP knows can carry payments now. One that it is silent about can't be waited for: it has
     /// forgotten it, or closed it, and a payment opens another.
-    pub fn can_receive(&self) -> bool {
-        let (messages, lsp) = (self.loaded.messages(), self.config.lsp.node_id);
+    pub fn can_receive(&mut self) -> bool {
         let waits = self.reestablishes_until().is_some();
+        let (messages, lsp) = (self.loaded.messages(), self.config.lsp.node_id);
         let channels = self.loaded.manager().list_channels();
         channels.iter().all(|channel| {
             let silent = messages.awaits_reestablish_of(lsp, channel.channel_id);
@@ -166,10 +167,10 @@ impl Session {
         })
     }
 
-    /// Whether what we last said may still be on its way: a connection that broke off is being made again, or stands and the LSP
-    /// has not said what it heard.
-    pub fn is_resuming(&self, connecting: bool) -> bool {
-        connecting || self.broke_off && self.reestablishes_until().is_some()
+    /// Whether the LSP has still to hear or say what became of our channels: a connection is being made, perhaps after one that
+    /// broke off under our last word, or stands and is not reestablished.
+    pub fn is_resuming(&mut self, connecting: bool) -> bool {
+        connecting || self.reestablishes_until().is_some()
     }
 
     /// Before that instant, if it is to come before `deadline`, a goodbye could cut the LSP short.
