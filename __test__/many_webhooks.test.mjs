@@ -38,6 +38,27 @@ test('a thousand webhooks at once for one wallet are one wake', async () => {
   if (before !== null) assert.equal(footprint().threads, before.threads)
 })
 
+test('each part of a payment calls, and all of them are one wake and one payment', async () => {
+  await shop.lab.post('/payer/channels')
+  const wallet = await shop.wallet()
+  for (const kind of ['cold', 'warm']) {
+    await shop.lab.post('/stats/reset')
+    const before = wallet.woken
+    const { bolt11, paymentHash } = await wallet.invoice(30_000_000)
+    const paying = shop.lab.post('/pay', { bolt11, maxPartMsat: 20_000_000 })
+    await wallet.held(2)
+    assert.equal(wallet.woken, before + 2, `${kind}: one webhook for each part`)
+    const told = []
+    const { nodes, calls } = burst(wallet, 2, (payment) => told.push([payment.paymentHash, payment.amountMsat]))
+    const received = (await Promise.all(calls)).flat()
+    assert.ok((await paying).preimage)
+    assert.deepEqual(told, [[paymentHash, 30_000_000]], kind)
+    assert.equal(received.length, 1, kind)
+    assert.equal((await shop.lab.get('/stats')).lsp.connections.length, 1, kind)
+    for (const node of nodes) node.destroy()
+  }
+})
+
 test('webhooks that come in the middle of a wake join it, and their payments are received', async () => {
   const wallet = await shop.wallet()
   const first = await wallet.payUnattended(10_000)

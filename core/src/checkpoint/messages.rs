@@ -110,15 +110,6 @@ impl MessageGate {
         self.queues().awaits(peer, channel)
     }
 
-    /// The peer has had its time: the channels that it spoke of go on, the others stay as they are. True: not said before.
-    pub fn stop_waiting(&self, peer: PublicKey) -> bool {
-        let first = self.queues().stop_waiting(peer);
-        if first {
-            self.wake.notify_one();
-        }
-        first
-    }
-
     /// What waits for a commit; the caller commits it.
     pub(super) fn take_held(&self) -> Parcel {
         self.queues().take_held()

@@ -19,8 +19,6 @@ pub(super) struct Queues {
     confirmed: HashSet<(PublicKey, ChannelId)>,
     /// Channels whose peer has still to show it, and whether payments pass them when it has.
     awaited: HashMap<(PublicKey, ChannelId), bool>,
-    /// Peers that have had their time to show it.
-    impatient: HashSet<PublicKey>,
     /// Who has messages in the cut that is being committed.
     in_cut: Option<HashSet<PublicKey>>,
     /// Counts disconnects, and at which count each peer was last disconnected.
@@ -96,7 +94,6 @@ impl Queues {
         self.unspoken.retain(|event| !is_it(event));
         self.held.retain(|event| !is_it(event));
         self.awaited.remove(&(peer, channel));
-        self.speak();
     }
 
     /// A connection begins with these channels, which are ready or not: of each the peer must show first that our state is
@@ -126,26 +123,8 @@ impl Queues {
     pub fn confirm(&mut self, peer: PublicKey, channel: ChannelId) {
         self.awaited.remove(&(peer, channel));
         self.confirmed.insert((peer, channel));
-        self.speak();
-    }
-
-    /// What the peer has not shown by now is not waited for, on this connection. False: it was not before either.
-    pub fn stop_waiting(&mut self, peer: PublicKey) -> bool {
-        let first = self.impatient.insert(peer);
-        self.speak();
-        first
-    }
-
-    /// Says what may be said by now.
-    fn speak(&mut self) {
         let unspoken = std::mem::take(&mut self.unspoken);
         unspoken.into_iter().for_each(|event| self.let_go(event));
-    }
-
-    /// Whether our `channel_reestablish` may be said: the peer's has passed, and those of its other channels have or are late.
-    fn may_speak(&self, peer: PublicKey, channel: ChannelId) -> bool {
-        let others = !self.awaits_ready(peer) || self.impatient.contains(&peer);
-        self.speaks_first || self.confirmed.contains(&(peer, channel)) && others
     }
 
     /// Messages of a dead connection must never reach the next one: there, `channel_reestablish` speaks first.
@@ -157,12 +136,13 @@ impl Queues {
         }
         self.confirmed.retain(|(confirmed, _)| *confirmed != peer);
         self.awaited.retain(|(awaited, _), _| *awaited != peer);
-        self.impatient.remove(&peer);
     }
 
     fn let_go(&mut self, event: MessageSendEvent) {
         match &event {
-            MessageSendEvent::SendChannelReestablish { node_id, msg } if !self.may_speak(*node_id, msg.channel_id) => {
+            MessageSendEvent::SendChannelReestablish { node_id, msg }
+                if !self.speaks_first && !self.confirmed.contains(&(*node_id, msg.channel_id)) =>
+            {
                 self.unspoken.push(event);
             }
             _ => self.released.push(event),

@@ -9,8 +9,7 @@
 //! With the user's word (`recover: 'force-close'`) the channel is given up instead: see `recovery.rs`.
 //!
 //! Our own `channel_reestablish` waits until the peer's has passed: an old one makes the peer close the channel. An LDK peer sends
-//! its own right behind `init`, so nothing is lost by listening first. And it waits for those of the peer's other channels, for a
-//! while: an LDK peer that forwards once one channel is usable may pick another that is not, and fail the payment.
+//! its own right behind `init`, so nothing is lost by listening first.
 
 use super::messages::{Attached, MessageGate};
 use super::recovery::is_ahead_of;

@@ -139,27 +139,17 @@ impl Session {
     }
 
     /// Until when the LSP may still say what it knows of one of our channels; none: it has, or it had its time.
-    pub fn reestablishes_until(&mut self) -> Option<Instant> {
-        let (messages, lsp) = (self.loaded.messages(), self.config.lsp.node_id);
+    pub fn reestablishes_until(&self) -> Option<Instant> {
         let until = self.link.as_ref().filter(|link| link.is_up())?.opened() + REESTABLISH;
-        if !messages.awaits_reestablish(lsp) {
-            return None;
-        }
-        if until <= Instant::now() {
-            if messages.stop_waiting(lsp) {
-                // From now on it can forward through the channels that it spoke of.
-                self.receive_progress.connected();
-            }
-            return None;
-        }
-        Some(until)
+        let awaits = self.loaded.messages().awaits_reestablish(self.config.lsp.node_id);
+        (awaits && until > Instant::now()).then_some(until)
     }
 
     /// Whether the channels that the LSP knows can carry payments now. One that it is silent about can't be waited for: it has
     /// forgotten it, or closed it, and a payment opens another.
-    pub fn can_receive(&mut self) -> bool {
-        let waits = self.reestablishes_until().is_some();
+    pub fn can_receive(&self) -> bool {
         let (messages, lsp) = (self.loaded.messages(), self.config.lsp.node_id);
+        let waits = self.reestablishes_until().is_some();
         let channels = self.loaded.manager().list_channels();
         channels.iter().all(|channel| {
             let silent = messages.awaits_reestablish_of(lsp, channel.channel_id);
@@ -169,7 +159,7 @@ impl Session {
 
     /// Whether the LSP has still to hear or say what became of our channels: a connection is being made, perhaps after one that
     /// broke off under our last word, or stands and is not reestablished.
-    pub fn is_resuming(&mut self, connecting: bool) -> bool {
+    pub fn is_resuming(&self, connecting: bool) -> bool {
         connecting || self.reestablishes_until().is_some()
     }
 

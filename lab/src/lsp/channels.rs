@@ -16,7 +16,11 @@ use bitcoin::ScriptBuf;
 use lightning::events::Event;
 use lightning::ln::types::ChannelId;
 use lightning::util::errors::APIError;
+use std::time::Duration;
 use tokio::time::Instant;
+
+/// What a client's reestablishments may take after `init`.
+const RESUMING: Duration = Duration::from_secs(1);
 
 impl Lsp {
     /// Forwards what fits into the client's channels and opens one for the rest.
@@ -25,6 +29,10 @@ impl Lsp {
             return;
         }
         let channels = node.manager().list_channels_with_counterparty(&client);
+        let resuming = channels.iter().any(|channel| channel.is_channel_ready && !channel.is_usable);
+        if resuming && !options.mdk_timer && self.resumes_until(&client).is_some() {
+            return;
+        }
         let rooms: Vec<Room> = channels
             .iter()
             .filter(|channel| !is_closing(channel))
@@ -53,6 +61,13 @@ impl Lsp {
         if missing_msat > 0 {
             self.open_channel(node, client, channel_sat(missing_msat, options), turn);
         }
+    }
+
+    /// Until when a client may take to reestablish its channels. LDK forwards into any of them that has room, also into one that is
+    /// not usable yet, where the payment fails: so all of them are waited for, but not for ever.
+    pub(super) fn resumes_until(&self, client: &PublicKey) -> Option<Instant> {
+        let until = *self.state.borrow().connected.get(client)? + RESUMING;
+        (until > Instant::now()).then_some(until)
     }
 
     fn open_channel(&self, node: &Base, client: PublicKey, sat: u64, turn: &mut Turn) {

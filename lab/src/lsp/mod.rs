@@ -73,6 +73,8 @@ struct State {
     muted: BTreeSet<PublicKey>,
     /// Clients to serve in this turn, when forwarding is by timer.
     due: BTreeSet<PublicKey>,
+    /// Since when clients are connected.
+    connected: BTreeMap<PublicKey, Instant>,
     last_retry: Option<Instant>,
     progress: Progress,
 }
@@ -107,9 +109,12 @@ impl Lsp {
             match received {
                 Received::Connected(peer) => {
                     node.hostile.greet(node, peer);
-                    self.state.borrow_mut().due.insert(peer);
+                    let mut state = self.state.borrow_mut();
+                    state.due.insert(peer);
+                    state.connected.insert(peer, Instant::now());
                 }
                 Received::Disconnected(peer) => {
+                    self.state.borrow_mut().connected.remove(&peer);
                     self.state.borrow_mut().muted.remove(&peer);
                     self.client_left(node, peer, turn);
                 }
@@ -347,7 +352,8 @@ impl Role for Lsp {
         // A cooldown that ends lets a client's next channel be opened.
         let cooldown =
             state.opening.values().map(|since| *since + OPEN_COOLDOWN).filter(|end| *end > Instant::now()).min();
-        [expiry, retry, stalled, cooldown].into_iter().flatten().min()
+        let resuming = state.held.iter().filter_map(|htlc| self.resumes_until(&htlc.client)).min();
+        [expiry, retry, stalled, cooldown, resuming].into_iter().flatten().min()
     }
 
     fn ping_every(&self) -> Duration {
