@@ -9,7 +9,7 @@ use bitcoin::Transaction;
 use std::time::Duration;
 
 /// A refused transaction is as wrong a second later: less than the timer of LDK's repetitions, so that each of those counts.
-const REFUSED_PAUSE: Duration = Duration::from_secs(20);
+pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(20);
 
 /// What becomes of a transaction after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,14 +22,17 @@ pub(super) enum Next {
     Later,
 }
 
-/// Broadcasts, and calls `forget` when the same transaction should be sent once more. Never fails: there is nobody to tell.
-pub async fn publish(esplora: &Esplora, transaction: &Transaction, forget: impl FnOnce()) {
+/// Broadcasts, and calls `forget` when the same transaction should be sent once more. Never fails: there is nobody to tell. Ends with
+/// the attempt: whoever leaves may wait for it.
+pub async fn publish(esplora: &Esplora, transaction: &Transaction, forget: impl FnOnce() + Send + 'static) {
     match attempt(esplora, transaction).await {
-        Next::Nothing => return,
-        Next::Again => {}
-        Next::Later => tokio::time::sleep(REFUSED_PAUSE).await,
+        Next::Nothing => {}
+        Next::Again => forget(),
+        Next::Later => drop(tokio::spawn(async move {
+            tokio::time::sleep(REFUSED_PAUSE).await;
+            forget();
+        })),
     }
-    forget();
 }
 
 pub(super) async fn attempt(esplora: &Esplora, transaction: &Transaction) -> Next {

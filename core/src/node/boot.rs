@@ -33,6 +33,7 @@ use lightning::util::config::UserConfig;
 use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 /// Everything that needs no I/O.
 struct Prepared {
@@ -183,6 +184,7 @@ impl Gathered {
             seen_now: HashSet::new(),
             on_commit: Vec::new(),
             receive_progress: ReceiveProgress::new(),
+            broadcasts: JoinSet::new(),
         };
         Ok((session, dialled))
     }

@@ -21,6 +21,7 @@ use std::collections::HashSet;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// How long the LSP may take from TCP to its last `channel_reestablish`, which it sends right behind `init`.
@@ -50,6 +51,8 @@ pub(super) struct Session {
     /// Promises that wait for the next commit.
     pub on_commit: Vec<Pending<()>>,
     pub receive_progress: ReceiveProgress,
+    /// Transactions on their way to the network.
+    pub broadcasts: JoinSet<()>,
 }
 
 impl Session {
@@ -175,13 +178,19 @@ impl Session {
     }
 
     /// Each in a task of its own; one that did not reach the network is handed out again by LDK's rebroadcast timer.
-    fn broadcast(&self, transactions: Vec<Transaction>) {
+    fn broadcast(&mut self, transactions: Vec<Transaction>) {
         for transaction in transactions {
             let (esplora, gate) = (Arc::clone(&self.esplora), Arc::clone(self.loaded.broadcasts()));
-            tokio::spawn(async move {
-                publish(&esplora, &transaction, || gate.forget(&transaction.compute_txid())).await;
+            self.broadcasts.spawn(async move {
+                let txid = transaction.compute_txid();
+                publish(&esplora, &transaction, move || gate.forget(&txid)).await;
             });
         }
+    }
+
+    /// Until what was handed out has been tried, which `timeouts.chainMs` bounds: with the node its tasks end, too.
+    pub async fn broadcasts_tried(&mut self) {
+        while self.broadcasts.join_next().await.is_some() {}
     }
 }
 

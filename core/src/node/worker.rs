@@ -277,6 +277,7 @@ impl Worker {
         match ended {
             Ok(End::Stopped) => {
                 let finished = session.turn().await;
+                session.broadcasts_tried().await;
                 self.shared.set_wake_by(session.summary().wake_by());
                 let released = release(session).await;
                 Ok(finished.and(released))

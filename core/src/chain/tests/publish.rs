@@ -1,11 +1,12 @@
 use super::blocks::other;
 use super::server::{ok, run, Reply, Server};
-use crate::chain::publish::{attempt, publish, Next};
+use crate::chain::publish::{attempt, publish, Next, REFUSED_PAUSE};
 use crate::chain::Esplora;
 use crate::net::dns::Resolver;
 use crate::timeouts::DEFAULTS;
 use bitcoin::Network;
-use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 async fn at(reply: Reply) -> (Server, Esplora) {
     let server = Server::start(move |_| reply.clone()).await;
@@ -32,14 +33,21 @@ fn what_the_network_has_is_out_and_all_else_is_tried_again() {
     });
 }
 
+/// A flag, and what sets it.
+fn flag() -> (Arc<AtomicBool>, impl FnOnce() + Send + 'static) {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&flag);
+    (flag, move || set.store(true, Ordering::Relaxed))
+}
+
 #[test]
 fn a_transaction_is_forgotten_only_if_it_is_not_out() {
     run(async {
         for (reply, expected) in [(Reply::HangUp, true), (ok(other(1).compute_txid().to_string()), false)] {
             let (_server, esplora) = at(reply).await;
-            let forgotten = Cell::new(false);
-            publish(&esplora, &other(1), || forgotten.set(true)).await;
-            assert_eq!(forgotten.get(), expected);
+            let (forgotten, forget) = flag();
+            publish(&esplora, &other(1), forget).await;
+            assert_eq!(forgotten.load(Ordering::Relaxed), expected);
         }
     });
 }
@@ -47,23 +55,13 @@ fn a_transaction_is_forgotten_only_if_it_is_not_out() {
 #[test]
 fn a_refused_transaction_is_forgotten_after_a_pause() {
     run(async {
-        let (server, esplora) = at(Reply::Answer(400, b"min relay fee not met".to_vec())).await;
-        let forgotten = Cell::new(false);
-        let transaction = other(1);
-        let mut publishing = std::pin::pin!(publish(&esplora, &transaction, || forgotten.set(true)));
-        // The refusal is read while the real clock runs; held, it leaps to the end of the pause, the only thing left to wait for.
-        let answered = async {
-            while server.paths().is_empty() {
-                tokio::task::yield_now().await;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-        };
-        tokio::select! {
-            () = &mut publishing => {}
-            () = answered => assert!(!forgotten.get()),
-        }
+        let (_server, esplora) = at(Reply::Answer(400, b"min relay fee not met".to_vec())).await;
+        let (forgotten, forget) = flag();
+        publish(&esplora, &other(1), forget).await;
+        assert!(!forgotten.load(Ordering::Relaxed));
+        // Held, the clock leaps to the end of the pause, the only thing left to wait for.
         tokio::time::pause();
-        publishing.await;
-        assert!(forgotten.get());
+        tokio::time::sleep(REFUSED_PAUSE * 2).await;
+        assert!(forgotten.load(Ordering::Relaxed));
     });
 }
