@@ -77,6 +77,19 @@ describe('destroy() while the disk does not answer', { skip: noHangs }, () => {
     })
   }
 
+  test('a receivePayment that joined one whose claim hangs is rejected by the destroy() of its own node', async (t) => {
+    const wallet = walletOn(t)
+    wallet.disk.die('flock')
+    const node = child(t, 'joined', wallet)
+    await wallet.disk.hangs()
+    node.release()
+    assert.deepEqual([await node.said('joined')], all(1))
+    await gaveUpOnTheThread(node, { pending: all(1) })
+    wallet.disk.revive()
+    assert.deepEqual(await node.said('baseline'), NOTHING)
+    await endsWell(node)
+  })
+
   test('a read, with calls waiting behind it', async (t) => {
     const wallet = walletOn(t)
     await isFree(wallet.options) // makes the database

@@ -22,6 +22,18 @@ await play({
     await backAtBaseline()
   },
 
+  /** While the claim of a receivePayment hangs, which another node's has joined. */
+  async joined() {
+    const [leader, other] = [new MdkNode(options), new MdkNode(options)]
+    const leading = outcome(leader.receivePayment(() => {}))
+    await told()
+    const joined = outcome(other.receivePayment(() => {}))
+    other.destroy()
+    say({ joined: await joined })
+    await destroyed(leader, [leading])
+    await backAtBaseline()
+  },
+
   /** While a read hangs, and calls behind it wait for their turn. */
   async reading() {
     const node = new MdkNode(options)

@@ -261,17 +261,17 @@ impl Shared {
             if let Some(thread) = thread {
                 let _ = thread.join();
             }
-            life = self.life();
         } else {
             life.unfinished.push(format!(
                 "the node's thread is stuck after {} ms (a dead disk, most likely): it ends, and its lock with it, when the system call returns",
                 deadline.as_millis()
             ));
-            // Not under the lock: an answer may let go of what asks for the state.
             drop(life);
-            self.owed.give_up();
-            life = self.life();
         }
+        // What a stuck thread owes, ours or that of another node whose flight a call joined. Not under the lock: an answer may let
+        // go of what asks for the state.
+        self.owed.give_up();
+        let mut life = self.life();
         let duration_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let report = DestroyReport { duration_us, unfinished: std::mem::take(&mut life.unfinished) };
         life.last_destroy = Some(report.clone());
