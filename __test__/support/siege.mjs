@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { MdkNode, generateMnemonic, isMdkError } from '../../index.mjs'
 import { folder, receiveOne, rejection, until } from './life.mjs'
-import { threads } from './threads.mjs'
+import { noThreads, threads } from './threads.mjs'
 
 /** Waits that a test can watch to their end. */
 export const IMPATIENT = { lspRequestMs: 700, lspMs: 4_000, stopMs: 2_000 }
@@ -41,8 +41,7 @@ class Besieged {
       return await body(node)
     } finally {
       node.destroy()
-      // Joined; Linux lists it for a moment longer.
-      await until(() => threads() === before, 'destroy() to leave no thread')
+      await noThreads(before)
     }
   }
 
