@@ -2,11 +2,14 @@
 // Core's validation engine judges every block that their labs mined. Arguments are test files: only those run, through the addon.
 
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ensureAddon, ensureLab } from './setup.mjs'
 import { replayAloud } from './replay/replay.mjs'
 import { exitCode, root } from './run.mjs'
+
+/** Files at a time: most of a test is waiting for a network, so more than Node's default of one on two cores. */
+const SIDE_BY_SIDE = Math.max(2, availableParallelism())
 
 const only = process.argv.slice(2)
 ensureAddon()
@@ -16,7 +19,7 @@ const exported = mkdtempSync(join(tmpdir(), 'mayfly-blocks-'))
 const env = { MAYFLY_EXPORT_BLOCKS: exported }
 const rust = only.length > 0 ? 0 : exitCode('cargo', ['test', '--workspace'], { env })
 const files = only.length > 0 ? only : readdirSync(join(root, '__test__')).filter((name) => name.endsWith('.test.mjs')).map((name) => `__test__/${name}`)
-const node = exitCode(process.execPath, ['--test', '--test-reporter=spec', ...files.sort()], { env })
+const node = exitCode(process.execPath, ['--test', '--test-reporter=spec', `--test-concurrency=${SIDE_BY_SIDE}`, ...files.sort()], { env })
 // Single files may need no lab.
 const core = only.length > 0 && readdirSync(exported).length === 0 ? 0 : replayAloud(exported)
 if (rust !== 0) console.error('cargo test failed: see above')
