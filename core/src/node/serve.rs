@@ -102,7 +102,7 @@ pub(super) async fn serve(
         }
         let mut wake_at = waiting.next_deadline();
         if let Some(at) = session.reestablishes_until() {
-            wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
+            wake_at = sooner(wake_at, at);
         }
         if let Some(deadline) = stop_deadline {
             let listening = session.listens_until(Some(deadline));
@@ -111,14 +111,14 @@ pub(super) async fn serve(
                 return Ok(End::Stopped);
             }
             let at = listening.unwrap_or(deadline);
-            wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
+            wake_at = sooner(wake_at, at);
         } else if waiting.receive.is_some() {
             let resuming = session.is_resuming(waiting.connecting.is_some());
             let verdict = session.receive_progress.verdict(resuming || session.has_pending_htlcs());
             let listening = session.listens_until(session.receive_progress.deadline());
             match (verdict, listening) {
                 (Verdict::WaitUntil(at), _) | (Verdict::Quiet, Some(at)) => {
-                    wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
+                    wake_at = sooner(wake_at, at);
                 }
                 (Verdict::Quiet, None) => {
                     let deadline = session.receive_progress.deadline().unwrap_or_else(Instant::now);
@@ -179,6 +179,10 @@ pub(super) async fn serve(
             }
         }
     }
+}
+
+fn sooner(wake_at: Option<Instant>, at: Instant) -> Option<Instant> {
+    Some(wake_at.map_or(at, |earlier| earlier.min(at)))
 }
 
 async fn sleep(
