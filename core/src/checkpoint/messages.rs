@@ -220,7 +220,7 @@ impl BaseMessageHandler for MessageGate {
             let channels = channels.map(|channel| (channel.channel_id, channel.is_channel_ready));
             channels.filter(|(id, _)| attached.monitors.get_monitor(*id).is_ok()).collect::<Vec<_>>()
         });
-        self.queues().expect(peer, known.unwrap_or_default());
+        self.queues().connected(peer, known.unwrap_or_default());
         self.deliver("peer_connected", |attached| attached.manager.peer_connected(peer, init, inbound))
             .unwrap_or(Err(()))
     }

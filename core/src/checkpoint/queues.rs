@@ -98,7 +98,7 @@ impl Queues {
 
     /// A connection begins with these channels, which are ready or not: of each the peer must show first that our state is
     /// current.
-    pub fn expect(&mut self, peer: PublicKey, channels: impl IntoIterator<Item = (ChannelId, bool)>) {
+    pub fn connected(&mut self, peer: PublicKey, channels: impl IntoIterator<Item = (ChannelId, bool)>) {
         if !self.speaks_first {
             self.awaited.extend(channels.into_iter().map(|(channel, ready)| ((peer, channel), ready)));
         }
