@@ -24,6 +24,7 @@ pub mod events;
     reason = "tests"
 )]
 mod fuzz;
+mod guard;
 pub mod invoice;
 pub mod keys;
 pub mod ldk;
@@ -39,3 +40,4 @@ pub mod store;
 #[allow(clippy::indexing_slicing, reason = "tests")]
 mod testing;
 pub mod timeouts;
+pub mod wallet;

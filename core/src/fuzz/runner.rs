@@ -199,7 +199,7 @@ fn again(plan: &Plan, target: &str, number: u64) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    let shown = crate::node::view::hex(&bytes[..bytes.len().min(SHOWN_BYTES)]);
+    let shown = crate::wallet::view::hex(&bytes[..bytes.len().min(SHOWN_BYTES)]);
     format!("{shown}{}", if bytes.len() > SHOWN_BYTES { "…" } else { "" })
 }
 

@@ -4,21 +4,18 @@
 //! Esplora's tip, and TCP with Noise's first act, which does not say who we are. Whoever talks to the LSP holds the lease:
 //! the third act, which does, waits for the state.
 
-use super::ldk_events::skim_acceptance;
 use super::link::{Dialer, Dialled, Peers};
 use super::receive::ReceiveProgress;
-use super::row::NodeRow;
-use super::session::{guarded, Session};
+use super::session::Session;
 use super::Shared;
 use crate::chain::esplora::{Esplora, Tip};
 use crate::chain::fees::Fees;
 use crate::chain::sync::{self, Watched};
-use crate::checkpoint::{rows, Committer, Engine, EngineParams, Loaded};
+use crate::checkpoint::{Committer, Engine, EngineParams, Loaded};
 use crate::clock;
 use crate::config::Config;
 use crate::entropy;
 use crate::error::Result;
-use crate::events::Outbox;
 use crate::ldk::PeerHandlers;
 use crate::log::LdkLog;
 use crate::lsp::transport::LspTransport;
@@ -26,11 +23,11 @@ use crate::net::dns::Resolver;
 use crate::stats::{Phase, Stats};
 use crate::store::bounded::BoundedStore;
 use crate::store::claim::claim_within;
-use crate::store::{self, Batch, Claimant, Rows, Snapshot, Store, WalletId};
+use crate::store::{self, Claimant, Snapshot, Store, WalletId};
+use crate::wallet::{Terms, Wallet};
 use lightning::chain::{BestBlock, Confirm};
 use lightning::ln::peer_handler::IgnoringMessageHandler;
 use lightning::util::config::UserConfig;
-use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -139,75 +136,36 @@ impl Prepared {
 }
 
 impl Gathered {
-    /// Reads the state and brings it to the chain's tip. What LDK does not persist is applied again.
+    /// Reads the state and brings it to the chain's tip.
     async fn restore(self) -> Result<(Session, Option<Dialled>)> {
         let Gathered { prepared, snapshot, committer, tip, dialled } = self;
         let Prepared { shared, config, engine, fees, peers, lsp, dialer, esplora, stats, .. } = prepared;
-        let row = NodeRow::load(&snapshot.rows)?;
-        let outbox = Outbox::load(&snapshot.rows, row.next_event)?;
-        if let Some(saved) = &row.fees {
-            fees.restore(saved.as_bytes());
-        }
-        refresh_fees(&esplora, &fees);
         let best = BestBlock::new(tip.hash, tip.height);
-        if config.recover {
-            engine.messages().recovery().allow();
-        }
-        let loaded = guarded("loading the wallet", || engine.load(&snapshot.rows, best))??;
-        row.given_up.iter().for_each(|channel| remember_given_up(&loaded, channel));
-        let monitors: Vec<_> = snapshot.rows.keys().filter(|key| key.starts_with(rows::MONITOR_PREFIX)).collect();
-        tracing::debug!(channels = monitors.len(), "loaded");
-        follow_chain(&esplora, &loaded, tip).await?;
-        // An earlier life's claims may never have got through, or be forgotten: LDK's timer for this outlives most lives of ours.
-        guarded("LDK's rebroadcast", || loaded.monitors().rebroadcast_pending_claims())?;
-        lsp.attach(&loaded)?;
-        accept_skims(&loaded);
-        shared.learnt(row.route_of(&config.lsp.node_id));
+        let terms = Terms { lsp: config.lsp.node_id, skim: config.skim, recover: config.recover };
+        let wallet = Wallet::restore(engine, &snapshot.rows, committer, best, terms, Arc::clone(&fees))?;
+        tracing::debug!(channels = wallet.loaded.monitors().list_monitors().len(), "loaded");
+        refresh_fees(&esplora, &fees);
+        follow_chain(&esplora, &wallet.loaded, tip).await?;
+        wallet.caught_up()?;
+        lsp.attach(&wallet.loaded)?;
+        shared.learnt(wallet.row.route_of(&config.lsp.node_id));
         stats.reached(Phase::Synced);
-        let staged = set_aside(&loaded, &snapshot.rows);
         let session = Session {
             config,
             shared,
             stats,
-            loaded,
-            committer,
+            wallet,
             peers,
             lsp,
             dialer,
             link: None,
             esplora,
             fees,
-            outbox,
-            row,
-            staged,
-            claimed: HashSet::new(),
-            seen_now: HashSet::new(),
-            on_commit: Vec::new(),
             receive_progress: ReceiveProgress::new(),
             broadcasts: JoinSet::new(),
         };
         Ok((session, dialled))
     }
-}
-
-/// A channel that an earlier session gave up; one whose monitor is archived is forgotten with the next commit.
-fn remember_given_up(loaded: &Loaded, channel: &str) {
-    let known = loaded.monitors().list_monitors().into_iter().find(|id| id.to_string() == channel);
-    if let Some(id) = known {
-        loaded.messages().recovery().remember(id, loaded.monitors());
-    }
-}
-
-/// What did not load goes where no load looks.
-fn set_aside(loaded: &Loaded, all: &Rows) -> Batch {
-    let mut batch = Batch::default();
-    for key in loaded.set_aside() {
-        if let Some(bytes) = all.get(key) {
-            batch.put(format!("{}{key}", rows::LOST_PREFIX), bytes.clone());
-            batch.delete(key.as_str());
-        }
-    }
-    batch
 }
 
 /// Nothing waits for fresh fees: the saved ones serve until these are there, and the next commit saves them.
@@ -234,17 +192,6 @@ pub(super) async fn follow_chain(esplora: &Esplora, loaded: &Loaded, tip: Tip) -
     };
     let confirmables: [&dyn Confirm; 2] = [manager, monitors];
     sync::sync(esplora, tip, &known, &confirmables, watched).await
-}
-
-/// LDK reads this setting as "no" after every load; without it every skimmed payment on an existing channel would fail.
-fn accept_skims(loaded: &Loaded) {
-    for channel in loaded.manager().list_channels() {
-        let peer = channel.counterparty.node_id;
-        let update = skim_acceptance();
-        if let Err(error) = loaded.manager().update_partial_channel_config(&peer, &[channel.channel_id], &update) {
-            tracing::warn!(channel = %channel.channel_id, ?error, "skim acceptance was not applied");
-        }
-    }
 }
 
 /// LDK's settings for a wallet that receives through one LSP.

@@ -1,12 +1,12 @@
 //! What the handle asks of the worker, and how a caller stops waiting.
 
 use super::flight::{Boarding, Flight};
-use super::view::{Balance, ChannelSummary};
 use crate::error::{Code, Error, Result};
 use crate::events::PaymentEvent;
 use crate::invoice::{Invoice, MintRequest};
 use crate::lsp::JitRoute;
 use crate::reply::Reply;
+use crate::wallet::view::{Balance, ChannelSummary};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};

@@ -5,26 +5,22 @@
 //! there is something to do, and which `destroy()` joins.
 
 mod boot;
-mod channel_policy;
 mod command;
 mod flight;
-mod ldk_events;
 mod link;
 mod mailbox;
 mod receive;
-pub(crate) mod row;
 mod serve;
-pub(crate) mod session;
+mod session;
 mod shared;
 #[cfg(test)]
 mod tests;
-pub(crate) mod view;
 mod waiting;
 mod worker;
 
+pub use crate::wallet::view::{Balance, ChannelSummary, WakeBy};
 pub use command::{Call, CancelToken, Ready, ReceiveLimits};
 pub use shared::{DestroyReport, State};
-pub use view::{Balance, ChannelSummary, WakeBy};
 
 use crate::config::Config;
 use crate::error::Result;

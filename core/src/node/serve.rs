@@ -6,12 +6,14 @@ use super::flight::Flight;
 use super::link::Link;
 use super::mailbox::Mailbox;
 use super::receive::Verdict;
-use super::session::{guarded, Session};
+use super::session::Session;
 use super::waiting::{EventWaiter, ReadyWaiter, RouteWaiter, Waiting};
 use crate::checkpoint::Loaded;
 use crate::error::{Code, Error, Result};
 use crate::events::{EventType, PaymentEvent};
+use crate::guard::guarded;
 use crate::lsp::{lsps4, JitRoute};
+use crate::wallet::Summary;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -166,9 +168,9 @@ pub(super) async fn serve(
                 }
             }
             Happened::PeerTick => guarded("LDK's ping timer", || session.peers.timer_tick_occurred())?,
-            Happened::ManagerTick => guarded("LDK's timer", || session.loaded.manager().timer_tick_occurred())?,
+            Happened::ManagerTick => guarded("LDK's timer", || session.wallet.loaded.manager().timer_tick_occurred())?,
             Happened::RebroadcastTick => {
-                guarded("LDK's rebroadcast", || session.loaded.monitors().rebroadcast_pending_claims())?;
+                guarded("LDK's rebroadcast", || session.wallet.loaded.monitors().rebroadcast_pending_claims())?;
             }
             Happened::ChainTick => chain_work = Some(chain_turn(session)),
             Happened::ChainFollowed(result) => {
@@ -193,9 +195,9 @@ async fn sleep(
     chain_work: &mut Option<ChainWork>,
     wake_at: Option<Instant>,
 ) -> Happened {
-    let wake = Arc::clone(session.loaded.wake());
-    let manager = session.loaded.manager().get_event_or_persistence_needed_future();
-    let monitors = session.loaded.monitors().get_update_future();
+    let wake = Arc::clone(session.wallet.loaded.wake());
+    let manager = session.wallet.loaded.manager().get_event_or_persistence_needed_future();
+    let monitors = session.wallet.loaded.monitors().get_update_future();
     let follows = chain_work.is_some();
     tokio::select! {
         () = wake.notified() => Happened::Work,
@@ -240,7 +242,7 @@ async fn joined<T>(task: &mut Option<JoinHandle<Result<T>>>) -> Result<T> {
 /// Follows the chain beside the loop: LDK is entered between its requests, on this same thread.
 fn chain_turn(session: &Session) -> ChainWork {
     let (esplora, fees) = (Arc::clone(&session.esplora), Arc::clone(&session.fees));
-    let loaded: Loaded = session.loaded.clone();
+    let loaded: Loaded = session.wallet.loaded.clone();
     Box::pin(async move {
         let tip = esplora.tip_of_our_network().await?;
         follow_chain(&esplora, &loaded, tip).await?;
@@ -273,17 +275,16 @@ fn handle(session: &mut Session, waiting: &mut Waiting, command: Command) {
         }
         Command::Join { boarding } => waiting.join(boarding),
         Command::ReceiveNext { pending } => waiting.receive = Some(pending.arm()),
-        Command::Balance { pending } => pending.send(Ok(session.summary().balance)),
-        Command::Channels { pending } => pending.send(Ok(session.summary().channels)),
+        Command::Balance { pending } => pending.send(Ok(session.wallet.summary().balance)),
+        Command::Channels { pending } => pending.send(Ok(session.wallet.summary().channels)),
     }
 }
 
 /// Resolves with the commit that deletes the event.
 fn acknowledge(session: &mut Session, id: &str, pending: Pending<()>) {
-    if session.outbox.ack(id) {
-        session.on_commit.push(pending);
-    } else {
-        pending.send(Err(unknown_event(id)));
+    let promise = Box::new(|committed| pending.send(committed));
+    if let Err(promise) = session.wallet.ack(id, promise) {
+        promise(Err(unknown_event(id)));
     }
 }
 
@@ -296,7 +297,7 @@ pub(super) fn unknown_event(id: &str) -> Error {
 async fn answer(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
     let now = Instant::now();
     let summary_hashes =
-        if waiting.events.is_empty() && waiting.receive.is_none() { None } else { Some(session.summary()) };
+        if waiting.events.is_empty() && waiting.receive.is_none() { None } else { Some(session.wallet.summary()) };
     waiting.answer_events(now, &session.shared, |kind| oldest_event(session, kind, summary_hashes.as_ref()));
 
     let up = session.link.as_ref().is_some_and(Link::is_up);
@@ -318,12 +319,9 @@ async fn answer(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
     Ok(())
 }
 
-fn oldest_event(
-    session: &Session,
-    kind: Option<EventType>,
-    summary: Option<&super::view::Summary>,
-) -> Option<PaymentEvent> {
+fn oldest_event(session: &Session, kind: Option<EventType>, summary: Option<&Summary>) -> Option<PaymentEvent> {
     let event = session
+        .wallet
         .outbox
         .iter()
         .find(|event| kind.is_none_or(|kind| event.event_type == kind) && session.shared.may_hand_out(&event.id))?;
@@ -332,7 +330,7 @@ fn oldest_event(
 }
 
 fn answer_routes(session: &mut Session, waiting: &mut Waiting, up: bool) {
-    if let Some(route) = session.row.route_of(&session.config.lsp.node_id) {
+    if let Some(route) = session.wallet.row.route_of(&session.config.lsp.node_id) {
         for waiter in waiting.routes.drain(..) {
             match waiter {
                 RouteWaiter::Route(pending) => pending.send(Ok(route)),
@@ -349,7 +347,7 @@ fn answer_routes(session: &mut Session, waiting: &mut Waiting, up: bool) {
 
 /// A route that is told must be there after a crash: committed before anyone hears it.
 async fn remember_route(session: &mut Session, route: JitRoute) -> Result<()> {
-    session.row.set_route(&session.config.lsp.node_id, route);
+    session.wallet.row.set_route(&session.config.lsp.node_id, route);
     session.commit().await?;
     session.shared.learnt(Some(route));
     Ok(())
@@ -357,7 +355,7 @@ async fn remember_route(session: &mut Session, route: JitRoute) -> Result<()> {
 
 /// Asks the store whether the lease stands before anything is said on a new connection.
 async fn reconnect(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
-    session.committer.check().await?;
+    session.wallet.committer.check().await?;
     let (dialer, peers, lsp) = (Arc::clone(&session.dialer), Arc::clone(&session.peers), Arc::clone(&session.lsp));
     waiting.connecting = Some(tokio::spawn(async move { dialer.connect(&peers, &lsp, None).await }));
     Ok(())
@@ -375,12 +373,12 @@ async fn depart(session: &mut Session, waiting: &mut Waiting, deadline: Instant)
         task.abort();
     }
     waiting.flight.iter_mut().for_each(Flight::close);
-    let before = session.loaded.messages().htlcs_added();
+    let before = session.wallet.loaded.messages().htlcs_added();
     if let Some(link) = session.link.take() {
         link.leave().await;
     }
     session.turn().await?;
-    let came = session.loaded.messages().htlcs_added() > before;
+    let came = session.wallet.loaded.messages().htlcs_added() > before;
     if came && Instant::now() < deadline {
         tracing::info!("a payment came during the goodbye; going back to serve it");
         waiting.flight.iter_mut().for_each(Flight::reopen);

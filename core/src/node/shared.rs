@@ -1,7 +1,6 @@
 //! What the handle and the worker both see: state, keys, the known route, and the end.
 
 use super::mailbox::Mailbox;
-use super::view::WakeBy;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::events::out::Holder;
@@ -11,6 +10,7 @@ use crate::lsp::JitRoute;
 use crate::reply::Owed;
 use crate::stats::{Figures, Stats};
 use crate::store::WalletId;
+use crate::wallet::view::WakeBy;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;

@@ -3,6 +3,4 @@
 mod flight;
 mod handle;
 mod link;
-mod money;
 mod receive;
-mod row;

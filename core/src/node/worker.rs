@@ -5,16 +5,17 @@
 
 use super::boot::{boot, claim_rows, open_store};
 use super::command::Command;
-use super::row::NodeRow;
 use super::serve::{serve, unknown_event, End};
-use super::session::{guarded, Session};
+use super::session::Session;
 use super::waiting::{EventWaiter, ReadyWaiter, RouteWaiter, Waiting};
 use super::{Shared, State};
 use crate::checkpoint::rows;
 use crate::error::{Code, Error, Result};
 use crate::events::{Outbox, PaymentEvent};
+use crate::guard::guarded;
 use crate::stats::{Phase, Stats};
 use crate::store::{Batch, Rows};
+use crate::wallet::NodeRow;
 use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::pin::pin;
@@ -278,15 +279,13 @@ impl Worker {
             Ok(End::Stopped) => {
                 let finished = session.turn().await;
                 session.broadcasts_tried().await;
-                self.shared.set_wake_by(session.summary().wake_by());
+                self.shared.set_wake_by(session.wallet.summary().wake_by());
                 let released = release(session).await;
                 Ok(finished.and(released))
             }
             Err(error) => {
                 // A promise of a commit that did not happen must not read as one of a destroyed node.
-                for pending in session.on_commit.drain(..) {
-                    pending.send(Err(error.clone()));
-                }
+                session.wallet.break_promises(&error);
                 let _ = guarded("disconnecting", || session.peers.disconnect_all_peers());
                 if let Err(problem) = release(session).await {
                     tracing::debug!(reason = %problem.message, "the lease was not given back");
@@ -341,10 +340,10 @@ impl Worker {
 
 /// Sockets first, then the lease: nobody else may come while we still speak.
 async fn release(session: Session) -> Result<()> {
-    let Session { committer, peers, link, .. } = session;
+    let Session { wallet, peers, link, .. } = session;
     let _ = guarded("disconnecting", || peers.disconnect_all_peers());
     drop(link);
-    committer.release().await
+    wallet.committer.release().await
 }
 
 async fn read(shared: &Shared, prefixes: &[&str]) -> Result<Rows> {

@@ -1,8 +1,8 @@
 use crate::checkpoint::rows;
 use crate::error::Code;
 use crate::lsp::JitRoute;
-use crate::node::row::{NodeRow, TOLD_KEPT};
 use crate::store::{Batch, Rows};
+use crate::wallet::row::{NodeRow, TOLD_KEPT};
 use std::collections::HashSet;
 
 fn load(bytes: &[u8]) -> crate::error::Result<NodeRow> {

@@ -2,8 +2,8 @@
 
 use crate::checkpoint::tests::Pair;
 use crate::config::SkimLimit;
-use crate::node::ldk_events::allowed_skim;
-use crate::node::view::Summary;
+use crate::wallet::ldk_events::allowed_skim;
+use crate::wallet::view::Summary;
 use lightning::chain::channelmonitor::HTLC_FAIL_BACK_BUFFER;
 
 fn limit(ppm: u64, base_msat: u64) -> SkimLimit {

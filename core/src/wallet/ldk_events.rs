@@ -2,8 +2,8 @@
 //! row of that commit, and the money is claimed inside the handler, since LDK does not repeat `PaymentClaimable`.
 
 use super::channel_policy;
-use super::session::Session;
 use super::view::hex;
+use super::Wallet;
 use crate::checkpoint::rows::LEDGER_PREFIX;
 use crate::clock;
 use crate::config::SkimLimit;
@@ -37,7 +37,7 @@ struct LedgerRow<'a> {
     timestamp_ms: u64,
 }
 
-impl Session {
+impl Wallet {
     /// Handles all events that LDK has now. True if there were any.
     pub(super) fn handle_ldk_events(&mut self) -> bool {
         let events = RefCell::new(Vec::new());
@@ -99,7 +99,7 @@ impl Session {
     fn answer_open_channel(&self, channel: &ChannelId, peer: PublicKey, refusal: Option<String>) {
         let manager = self.loaded.manager();
         let reason = match refusal {
-            _ if peer != self.config.lsp.node_id => "only the configured LSP may open".to_owned(),
+            _ if peer != self.terms.lsp => "only the configured LSP may open".to_owned(),
             Some(reason) => reason,
             None => {
                 let overrides = Some(channel_overrides());
@@ -126,7 +126,7 @@ impl Session {
             self.loaded.manager().fail_htlc_backwards(&hash);
             return;
         };
-        let allowed = allowed_skim(self.config.skim, amount_msat, skimmed_msat);
+        let allowed = allowed_skim(self.terms.skim, amount_msat, skimmed_msat);
         if skimmed_msat > allowed {
             self.loaded.manager().fail_htlc_backwards(&hash);
             self.tell_skim_refused(hash, amount_msat, skimmed_msat, allowed);
@@ -144,7 +144,6 @@ impl Session {
             return;
         }
         self.row.told.push(id.clone());
-        self.receive_progress.saw_payment();
         let skimmed_msat = htlcs.iter().map(|htlc| htlc.counterparty_skimmed_fee_msat).sum();
         let payment_hash = hex(&hash.0);
         let timestamp_ms = clock::now_ms();

@@ -1,0 +1,245 @@
+//! A wallet that is claimed and loaded, without a network: LDK, what JavaScript is told, and the one commit of both.
+//!
+//! Whoever drives it does three things in turn: [`Wallet::drive`] lets LDK work until it rests, [`Wallet::commit`] makes
+//! durable what came of it, and only then does anything leave: LDK's messages through the gate, transactions as the commit's
+//! answer, events from the outbox, promises by being kept.
+//!
+//! What fails how: any error is the end of this wallet in memory. What was not committed was never said; load it again.
+
+mod channel_policy;
+mod ldk_events;
+pub mod row;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+mod tests;
+pub mod view;
+
+pub use row::NodeRow;
+pub use view::Summary;
+
+use crate::chain::fees::Fees;
+use crate::checkpoint::{rows, Committer, Engine, Loaded};
+use crate::config::SkimLimit;
+use crate::error::{Error, Result};
+use crate::events::Outbox;
+use crate::guard::guarded;
+use crate::store::{Batch, Rows};
+use bitcoin::secp256k1::PublicKey;
+use bitcoin::Transaction;
+use ldk_events::skim_acceptance;
+use lightning::chain::BestBlock;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// What the user agreed to.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// The one LSP: nobody else may open channels.
+    pub lsp: PublicKey,
+    /// What it may keep of a payment.
+    pub skim: SkimLimit,
+    /// The word to give up channels whose state is lost.
+    pub recover: bool,
+}
+
+/// Kept by the commit that it waits for, or told why there was none.
+pub type Promise = Box<dyn FnOnce(Result<()>) + Send>;
+
+/// See the module's head. Dropping it drops its lease and its unkept promises.
+pub struct Wallet {
+    /// LDK behind its gates.
+    pub loaded: Loaded,
+    /// The lease.
+    pub committer: Committer,
+    /// What JavaScript is told.
+    pub outbox: Outbox,
+    /// What is kept beside LDK's own state.
+    pub row: NodeRow,
+    terms: Terms,
+    fees: Arc<Fees>,
+    /// Rows for the next commit, beside LDK's and the outbox's.
+    staged: Batch,
+    /// Payment hashes that were claimed, in this life or (as LDK tells at load) before.
+    claimed: HashSet<[u8; 32]>,
+    /// Payment ids that LDK told in this life.
+    seen_now: HashSet<String>,
+    /// Wait for the next commit.
+    promises: Vec<Promise>,
+}
+
+/// What came of letting LDK work.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Driven {
+    /// There was something to do.
+    pub busy: bool,
+    /// A payment was told that had not been told before.
+    pub received: bool,
+}
+
+/// What a commit lets go.
+#[must_use = "the transactions are handed out once"]
+pub struct Committed {
+    /// To be broadcast.
+    pub transactions: Vec<Transaction>,
+    /// A received payment became durable.
+    pub received: bool,
+}
+
+impl Wallet {
+    /// Reads the rows of a claim. `best` is where a wallet without a manager begins. Nothing else may be asked of LDK before the
+    /// chain was followed to its tip; then comes [`Wallet::caught_up`].
+    pub fn restore(
+        engine: Engine,
+        all: &Rows,
+        committer: Committer,
+        best: BestBlock,
+        terms: Terms,
+        fees: Arc<Fees>,
+    ) -> Result<Wallet> {
+        let row = NodeRow::load(all)?;
+        let outbox = Outbox::load(all, row.next_event)?;
+        if let Some(saved) = &row.fees {
+            fees.restore(saved.as_bytes());
+        }
+        if terms.recover {
+            engine.messages().recovery().allow();
+        }
+        let loaded = guarded("loading the wallet", || engine.load(all, best))??;
+        row.given_up.iter().for_each(|channel| remember_given_up(&loaded, channel));
+        let staged = set_aside(&loaded, all);
+        Ok(Wallet {
+            loaded,
+            committer,
+            outbox,
+            row,
+            terms,
+            fees,
+            staged,
+            claimed: HashSet::new(),
+            seen_now: HashSet::new(),
+            promises: Vec::new(),
+        })
+    }
+
+    /// LDK is at the chain's tip: what it does not persist is applied again.
+    pub fn caught_up(&self) -> Result<()> {
+        // An earlier life's claims may never have got through, or be forgotten: LDK's timer for this outlives most lives of ours.
+        guarded("LDK's rebroadcast", || self.loaded.monitors().rebroadcast_pending_claims())?;
+        guarded("skim acceptance", || accept_skims(&self.loaded))
+    }
+
+    /// Lets LDK work until it has nothing more to do for now. An error means that the wallet is over.
+    pub fn drive(&mut self) -> Result<Driven> {
+        let told = self.row.told.len();
+        let mut busy = false;
+        loop {
+            self.check_fault()?;
+            let more = guarded("LDK", || {
+                let manager = self.loaded.manager();
+                let htlcs = manager.needs_pending_htlc_processing();
+                if htlcs {
+                    manager.process_pending_htlc_forwards();
+                }
+                htlcs | self.handle_ldk_events()
+            })?;
+            if !more {
+                return Ok(Driven { busy, received: self.row.told.len() > told });
+            }
+            busy = true;
+        }
+    }
+
+    /// Whether something waits for a commit.
+    pub fn wants_commit(&self) -> bool {
+        self.loaded.wants_commit() || self.outbox.wants_commit() || !self.staged.is_empty() || !self.promises.is_empty()
+    }
+
+    /// One transaction; then everything that waited for it goes. An error means that the wallet is over.
+    pub async fn commit(&mut self) -> Result<Committed> {
+        let cut = guarded("the cut", || -> Result<_> {
+            let mut batch = std::mem::take(&mut self.staged);
+            self.refresh_row();
+            self.outbox.stage(&mut batch)?;
+            self.row.stage(&mut batch)?;
+            Ok(self.loaded.cut(batch))
+        })??;
+        self.check_fault()?;
+        self.committer.commit(&cut.batch).await?;
+        let received = cut.batch.puts().keys().any(|key| key.starts_with(rows::LEDGER_PREFIX));
+        self.outbox.committed();
+        let transactions = self.loaded.open_gate(cut);
+        for promise in self.promises.drain(..) {
+            promise(Ok(()));
+        }
+        Ok(Committed { transactions, received })
+    }
+
+    /// Takes an event out of sight; the next commit deletes it and keeps the promise. An event that is not there: the promise
+    /// comes back.
+    pub fn ack(&mut self, id: &str, promise: Promise) -> std::result::Result<(), Promise> {
+        if !self.outbox.ack(id) {
+            return Err(promise);
+        }
+        self.promises.push(promise);
+        Ok(())
+    }
+
+    /// There will be no commit any more.
+    pub fn break_promises(&mut self, reason: &Error) {
+        for promise in self.promises.drain(..) {
+            promise(Err(reason.clone()));
+        }
+    }
+
+    /// `Err` if a gate closed for good.
+    pub fn check_fault(&self) -> Result<()> {
+        self.loaded.fault().reason().map_or(Ok(()), Err)
+    }
+
+    /// The state of the wallet now, committed or not.
+    pub fn summary(&self) -> Summary {
+        let onchain_sats = self.row.spendable_sats.values().sum();
+        Summary::of(&self.loaded, onchain_sats, |hash| self.claimed.contains(hash))
+    }
+
+    /// What the node's row says as of now.
+    fn refresh_row(&mut self) {
+        self.row.summary = self.summary();
+        self.row.next_event = self.outbox.next_number();
+        self.row.fees = String::from_utf8(self.fees.save()).ok();
+        self.row.forget_told(&self.seen_now);
+        let given_up = self.loaded.messages().recovery().given_up();
+        self.row.given_up = given_up.iter().map(ToString::to_string).collect();
+    }
+}
+
+/// A channel that an earlier session gave up; one whose monitor is archived is forgotten with the next commit.
+fn remember_given_up(loaded: &Loaded, channel: &str) {
+    let known = loaded.monitors().list_monitors().into_iter().find(|id| id.to_string() == channel);
+    if let Some(id) = known {
+        loaded.messages().recovery().remember(id, loaded.monitors());
+    }
+}
+
+/// What did not load goes where no load looks.
+fn set_aside(loaded: &Loaded, all: &Rows) -> Batch {
+    let mut batch = Batch::default();
+    for key in loaded.set_aside() {
+        if let Some(bytes) = all.get(key) {
+            batch.put(format!("{}{key}", rows::LOST_PREFIX), bytes.clone());
+            batch.delete(key.as_str());
+        }
+    }
+    batch
+}
+
+/// LDK reads this setting as "no" after every load; without it every skimmed payment on an existing channel would fail.
+fn accept_skims(loaded: &Loaded) {
+    for channel in loaded.manager().list_channels() {
+        let peer = channel.counterparty.node_id;
+        let update = skim_acceptance();
+        if let Err(error) = loaded.manager().update_partial_channel_config(&peer, &[channel.channel_id], &update) {
+            tracing::warn!(channel = %channel.channel_id, ?error, "skim acceptance was not applied");
+        }
+    }
+}
