@@ -2,12 +2,14 @@
 //!
 //! The derivation: BIP 39 seed (no passphrase) → BIP 32 master → its private key's 32 bytes → LDK's `KeysManager`, which
 //! takes them as the seed of a *second* BIP 32 master. The network does not take part: a mnemonic has one node id on all of them.
+//! The on-chain wallet hangs from the first master (`onchain/account.rs`), where the network does.
 //!
 //! What must hold: the seed is derived once per node (PBKDF2 costs milliseconds), wiped when dropped, and no `Debug` shows it;
 //! every start has its own `KeysManager`, because two with the same starting time would draw the same "random" bytes.
 
 use crate::config::{network, Mnemonic};
 use crate::error::{Code, Error, Result};
+use crate::onchain::{Account, Signer};
 use crate::store::WalletId;
 use crate::{clock, entropy};
 use bitcoin::bip32::Xpriv;
@@ -41,8 +43,11 @@ pub fn derive_node_id(mnemonic: &str, network: &str) -> Result<String> {
     Ok(Keys::derive(&mnemonic, network)?.node_id().to_string())
 }
 
-/// The 32 bytes from which LDK derives everything. Wiped on drop.
-pub struct Seed([u8; 32]);
+/// The 32 bytes from which LDK derives everything, and the on-chain account. Wiped on drop.
+pub struct Seed {
+    ldk: [u8; 32],
+    account: Arc<Account>,
+}
 
 impl Seed {
     /// Costs about 2.5 ms (PBKDF2): once per node, never per invoice.
@@ -50,20 +55,21 @@ impl Seed {
         let seed = Zeroizing::new(mnemonic.0.to_seed_normalized(""));
         let mut master =
             Xpriv::new_master(network, seed.as_ref()).map_err(|_| internal("a seed without a master key"))?;
-        let secret = Seed(master.private_key.secret_bytes());
+        let ldk = master.private_key.secret_bytes();
+        let account = Account::derive(&master, network);
         master.private_key.non_secure_erase();
-        Ok(secret)
+        Ok(Seed { ldk, account: Arc::new(account?) })
     }
 
     /// A key for one purpose, which tells nothing about the seed or about another purpose's key.
     fn key_for(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(keyed_hash(&self.0, &[purpose.as_bytes()]))
+        Zeroizing::new(keyed_hash(&self.ldk, &[purpose.as_bytes()]))
     }
 }
 
 impl Drop for Seed {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.ldk.zeroize();
     }
 }
 
@@ -113,9 +119,14 @@ impl Keys {
         Ok(Keys { expanded_key: signer.get_expanded_key(), signer, node_id, seed })
     }
 
-    /// A fresh manager for one start of the node.
-    pub fn manager(&self) -> Arc<KeysManager> {
-        Arc::new(fresh_manager(&self.seed))
+    /// A fresh signer for one start of the node.
+    pub fn manager(&self) -> Arc<Signer> {
+        Arc::new(Signer::new(fresh_manager(&self.seed), Arc::clone(self.account())))
+    }
+
+    /// The on-chain addresses and their keys.
+    pub fn account(&self) -> &Arc<Account> {
+        &self.seed.account
     }
 
     /// The keys behind payment hashes and secrets. Its own `Debug` shows them: never log it.
@@ -160,7 +171,7 @@ pub(crate) fn fingerprint(mnemonic: &Mnemonic, network: Network) -> sha256::Hash
 fn fresh_manager(seed: &Seed) -> KeysManager {
     let (secs, nanos) = unique_start();
     // v2 remote key derivation: what a counterparty's force-close pays us is found from the seed alone.
-    KeysManager::new(&seed.0, secs, nanos, true)
+    KeysManager::new(&seed.ldk, secs, nanos, true)
 }
 
 /// LDK's "starting time" need not be a time, only unlike every other start of the seed: it is hashed into the bytes that

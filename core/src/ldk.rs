@@ -5,6 +5,7 @@
 use crate::checkpoint::{BroadcastGate, MessageGate, PersistQueue};
 use crate::log::LdkLog;
 use crate::net::peer_socket::PeerSocket;
+use crate::onchain::Signer;
 use lightning::chain::chaininterface::FeeEstimator;
 use lightning::chain::{chainmonitor, channelmonitor, Filter};
 use lightning::ln::peer_handler::{self, IgnoringMessageHandler};
@@ -13,7 +14,7 @@ use lightning::onion_message::messenger::DefaultMessageRouter;
 use lightning::routing::gossip;
 use lightning::routing::router::DefaultRouter;
 use lightning::routing::scoring::{ProbabilisticScorer, ProbabilisticScoringFeeParameters};
-use lightning::sign::{InMemorySigner, KeysManager};
+use lightning::sign::InMemorySigner;
 use std::sync::{Arc, Mutex};
 
 /// Fee estimates, served without I/O.
@@ -26,13 +27,13 @@ pub type Scorer = ProbabilisticScorer<Arc<NetworkGraph>, Arc<LdkLog>>;
 pub type Router = DefaultRouter<
     Arc<NetworkGraph>,
     Arc<LdkLog>,
-    Arc<KeysManager>,
+    Arc<Signer>,
     Arc<Mutex<Scorer>>,
     ProbabilisticScoringFeeParameters,
     Scorer,
 >;
 /// The onion message router.
-pub type MessageRouter = DefaultMessageRouter<Arc<NetworkGraph>, Arc<LdkLog>, Arc<KeysManager>>;
+pub type MessageRouter = DefaultMessageRouter<Arc<NetworkGraph>, Arc<LdkLog>, Arc<Signer>>;
 /// One channel's monitor.
 pub type ChannelMonitor = channelmonitor::ChannelMonitor<InMemorySigner>;
 /// All monitors, persisting into the checkpoint's queue and broadcasting through its gate.
@@ -43,15 +44,15 @@ pub type ChainMonitor = chainmonitor::ChainMonitor<
     Fees,
     Arc<LdkLog>,
     Arc<PersistQueue>,
-    Arc<KeysManager>,
+    Arc<Signer>,
 >;
 /// The channel state machine.
 pub type ChannelManager = channelmanager::ChannelManager<
     Arc<ChainMonitor>,
     Arc<BroadcastGate>,
-    Arc<KeysManager>,
-    Arc<KeysManager>,
-    Arc<KeysManager>,
+    Arc<Signer>,
+    Arc<Signer>,
+    Arc<Signer>,
     Fees,
     Arc<Router>,
     Arc<MessageRouter>,
@@ -65,7 +66,7 @@ pub type PeerManager<C, M = MessageGate> = peer_handler::PeerManager<
     Arc<IgnoringMessageHandler>,
     Arc<LdkLog>,
     Arc<C>,
-    Arc<KeysManager>,
+    Arc<Signer>,
     Arc<ChainMonitor>,
 >;
 /// What a [`PeerManager`] is made of.

@@ -33,6 +33,7 @@ pub mod log;
 pub mod lsp;
 pub mod net;
 pub mod node;
+pub mod onchain;
 pub mod reply;
 pub mod stats;
 pub mod store;

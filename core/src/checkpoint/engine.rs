@@ -7,13 +7,14 @@ use crate::clock;
 use crate::error::{shown, Code, Error, Result};
 use crate::ldk::{ChainMonitor, ChannelManager, ChannelMonitor, Fees, MessageRouter, NetworkGraph, Router, Scorer};
 use crate::log::LdkLog;
+use crate::onchain::Signer;
 use crate::store::{Batch, Rows};
 use bitcoin::{BlockHash, Network, Transaction};
 use lightning::chain::BestBlock;
 use lightning::ln::channelmanager::{ChainParameters, ChannelManagerReadArgs};
 use lightning::ln::msgs::DecodeError;
 use lightning::routing::scoring::{ProbabilisticScoringDecayParameters, ProbabilisticScoringFeeParameters};
-use lightning::sign::{KeysManager, NodeSigner};
+use lightning::sign::NodeSigner;
 use lightning::util::config::UserConfig;
 use lightning::util::ser::{ReadableArgs, Writeable};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -28,7 +29,7 @@ pub struct EngineParams {
     /// The network of the wallet.
     pub network: Network,
     /// Fresh keys of this start (LDK wants unique times per start).
-    pub keys: Arc<KeysManager>,
+    pub keys: Arc<Signer>,
     /// Fee estimates.
     pub fees: Fees,
     /// Where LDK logs.
@@ -239,7 +240,7 @@ impl Loaded {
     }
 
     /// This start's keys.
-    pub fn keys(&self) -> &Arc<KeysManager> {
+    pub fn keys(&self) -> &Arc<Signer> {
         &self.engine.params.keys
     }
 

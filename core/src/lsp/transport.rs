@@ -11,12 +11,12 @@ use crate::checkpoint::{BroadcastGate, Loaded};
 use crate::entropy;
 use crate::error::{shown, Code, Error, Result};
 use crate::ldk::ChannelManager;
+use crate::onchain::Signer;
 use bitcoin::secp256k1::PublicKey;
 use lightning::chain::Filter;
 use lightning::ln::msgs::{DecodeError, Init, LightningError};
 use lightning::ln::peer_handler::CustomMessageHandler;
 use lightning::ln::wire::CustomMessageReader;
-use lightning::sign::KeysManager;
 use lightning::types::features::{InitFeatures, NodeFeatures};
 use lightning::util::ser::LengthLimitedRead;
 use lightning_liquidity::lsps0::ser::{RawLSPSMessage, LSPS_MESSAGE_TYPE_ID};
@@ -29,8 +29,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{oneshot, watch};
 
 type Liquidity = LiquidityManagerSync<
-    Arc<KeysManager>,
-    Arc<KeysManager>,
+    Arc<Signer>,
+    Arc<Signer>,
     Arc<ChannelManager>,
     Arc<dyn Filter + Send + Sync>,
     Arc<super::NoLiquidityState>,

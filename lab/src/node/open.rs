@@ -16,6 +16,7 @@ use mayfly_core::config::StoreUrl;
 use mayfly_core::error::{Code, Error, Result};
 use mayfly_core::ldk::{PeerHandlers, PeerManager};
 use mayfly_core::log::LdkLog;
+use mayfly_core::onchain::Signer;
 use mayfly_core::store::{self, Claimant, Rows, WalletId};
 use mayfly_core::{clock, entropy};
 use std::cell::RefCell;
@@ -40,9 +41,9 @@ impl Identity {
     }
 
     /// Keys for one start: LDK wants a time with each that no earlier start had.
-    pub fn keys(&self) -> Arc<KeysManager> {
+    pub fn keys(&self) -> Arc<Signer> {
         let now = clock::now();
-        Arc::new(KeysManager::new(&self.0, now.as_secs(), now.subsec_nanos(), true))
+        Arc::new(Signer::plain(KeysManager::new(&self.0, now.as_secs(), now.subsec_nanos(), true)))
     }
 
     /// The public key that peers know.
@@ -54,7 +55,7 @@ impl Identity {
 /// What a node is opened with.
 pub struct NodeParams {
     /// Its keys, fresh for this start.
-    pub keys: Arc<KeysManager>,
+    pub keys: Arc<Signer>,
     /// The folder of its store; `None` keeps it in this process's memory.
     pub dir: Option<PathBuf>,
     /// LDK's settings.
@@ -65,7 +66,7 @@ pub struct NodeParams {
     pub chain: SharedChain,
 }
 
-fn node_id(keys: &KeysManager) -> Result<PublicKey> {
+fn node_id(keys: &Signer) -> Result<PublicKey> {
     keys.get_node_id(Recipient::Node).map_err(|()| Error::new(Code::Internal, "the signer has no node key"))
 }
 
