@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 type Deliver<T> = Box<dyn FnOnce(Result<T>) + Send>;
 
-/// A promise's other end. Dropping it unanswered answers `NODE_DESTROYED`, so that nothing stays pending for ever.
+/// A promise's other end. Dropping it unanswered answers `NODE_DESTROYED`, or `INTERNAL` when a panic is what drops it, so that
+/// nothing stays pending for ever.
 pub struct Reply<T>(Option<Deliver<T>>);
 
 impl<T> Reply<T> {
@@ -78,7 +79,7 @@ impl Owed {
 impl<T> Drop for Reply<T> {
     fn drop(&mut self) {
         if let Some(deliver) = self.0.take() {
-            deliver(Err(Error::destroyed()));
+            deliver(Err(if std::thread::panicking() { Error::panicked() } else { Error::destroyed() }));
         }
     }
 }

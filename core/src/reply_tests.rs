@@ -42,3 +42,16 @@ fn a_reply_that_was_answered_or_dropped_is_owed_no_more() {
     assert_eq!(all(&answers), [Ok(1)]);
     assert_eq!(all(&dropped_answers), [Err(Code::NodeDestroyed)]);
 }
+
+#[test]
+fn a_reply_that_a_panic_drops_is_internal() {
+    let (reply, answers) = reply();
+    let owed = Owed::default();
+    let reply = owed.note(reply);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+        let _reply = reply;
+        panic!("as asked");
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(all(&answers), [Err(Code::Internal)]);
+}

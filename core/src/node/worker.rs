@@ -73,10 +73,9 @@ fn run(shared: &Arc<Shared>) {
         drop(runtime);
     }));
     if ran.is_err() {
-        let error =
-            Error::new(Code::Internal, "a panic ended the node's thread; what was committed is safe; start again");
-        shared.set_state(State::Idle);
-        shared.mailbox.leave_for_good(Some(&error));
+        // Also told to a `receivePayment` whose caller's own code runs just now.
+        shared.ended_with(Error::panicked());
+        shared.mailbox.leave_for_good(Some(&Error::panicked()));
     }
     shared.thread_ended();
 }
