@@ -6,6 +6,9 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { before, after, test } from 'node:test'
+import { releaseAddon } from '../scripts/release.mjs'
+import { addonBinary } from '../scripts/setup.mjs'
+import { failpointsIn } from '../scripts/support/failpoints.mjs'
 import { root } from './support/child.mjs'
 import { options } from './support/options.mjs'
 
@@ -39,6 +42,13 @@ test('it ships what is needed and nothing else', () => {
   assert.deepEqual(needless, [])
   for (const path of ['index.js', 'index.mjs', 'index.d.ts', 'index.d.mts', 'native.js']) assert.ok(shipped.includes(path), path)
   assert.ok(shipped.some((path) => path.endsWith('.node')))
+})
+
+test('failpoints are found in the addon of the tests, and in no release', (t) => {
+  assert.deepEqual(failpointsIn(join(root, addonBinary())), ['MAYFLY_FAILPOINT', 'AfterCommitBeforeRelease'])
+  const release = releaseAddon()
+  if (release === undefined) return t.diagnostic('no release was built here; `npm pack` looks into each')
+  assert.deepEqual(failpointsIn(release), [])
 })
 
 test('it is required and imported', () => {

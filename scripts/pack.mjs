@@ -1,10 +1,11 @@
-// What `npm pack` does first: builds the addon as it ships (fat LTO, stripped) and checks its size and the oldest glibc that it
-// loads on.
+// What `npm pack` does first: builds the addon as it ships (fat LTO, stripped) and checks its size, the oldest glibc that it loads on,
+// and that nothing of the tests is in it.
 
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { addonBinary, buildAddon, ensureModules } from './setup.mjs'
 import { output, root, run } from './run.mjs'
+import { failpointsIn } from './support/failpoints.mjs'
 
 /** A serverless function loads it at each cold start, and its whole package is limited. */
 const MAX_BYTES = 14 * 1024 * 1024
@@ -18,6 +19,7 @@ const name = addonBinary()
 const binary = join(root, name)
 checkSize(binary)
 checkGlibc(binary)
+checkFailpoints(binary)
 console.log(`pack: ${name} is the release build now; the next test makes the dev profile again`)
 
 function checkSize(path) {
@@ -36,6 +38,11 @@ function checkGlibc(path) {
   const [major, minor] = needed.toSorted((a, b) => a[0] - b[0] || a[1] - b[1]).at(-1) ?? [0, 0]
   console.log(`pack: it needs glibc ${major}.${minor} (at most ${MAX_GLIBC.join('.')})`)
   if (major > MAX_GLIBC[0] || (major === MAX_GLIBC[0] && minor > MAX_GLIBC[1])) fail('it would not load on Amazon Linux 2023')
+}
+
+function checkFailpoints(path) {
+  const found = failpointsIn(path)
+  if (found.length > 0) fail(`it has failpoints (${found.join(', ')}): a release is built without the rest of the workspace`)
 }
 
 function fail(why) {

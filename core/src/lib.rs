@@ -14,6 +14,7 @@ pub mod config;
 pub mod entropy;
 pub mod error;
 pub mod events;
+pub mod failpoint;
 #[cfg(test)]
 #[allow(
     clippy::unwrap_used,

@@ -67,6 +67,13 @@ pub struct Cut {
     broadcasts: Vec<Transaction>,
 }
 
+impl Cut {
+    /// Whether a peer learns a preimage by it.
+    pub fn fulfils(&self) -> bool {
+        self.messages.fulfils()
+    }
+}
+
 impl Engine {
     /// Everything that does not depend on the wallet's state. `wake` is notified whenever the run loop should look.
     pub fn new(params: EngineParams, wake: Arc<Notify>) -> Self {

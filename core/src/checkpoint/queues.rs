@@ -34,6 +34,14 @@ pub(super) struct Parcel {
     taken_at: u64,
 }
 
+impl Parcel {
+    /// Whether it holds the preimage of a payment for a peer.
+    pub fn fulfils(&self) -> bool {
+        let fulfils = |event: &MessageSendEvent| matches!(event, MessageSendEvent::UpdateHTLCs { updates, .. } if !updates.update_fulfill_htlcs.is_empty());
+        self.messages.iter().any(fulfils)
+    }
+}
+
 impl Queues {
     pub fn speak_first(&mut self) {
         self.speaks_first = true;

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::entropy;
 use crate::error::Result;
+use crate::failpoint::{self, Point};
 use crate::ldk::PeerHandlers;
 use crate::log::LdkLog;
 use crate::lsp::transport::LspTransport;
@@ -61,6 +62,7 @@ pub(super) async fn boot(shared: Arc<Shared>, stats: Arc<Stats>) -> Result<Sessi
     let (mut session, dialled) = gathered.restore().await?;
     let link = session.dialer.connect(&session.peers, &session.lsp, dialled).await?;
     session.link = Some(link);
+    failpoint::reached(Point::AfterConnect);
     Ok(session)
 }
 
@@ -115,7 +117,11 @@ impl Prepared {
         let config = Arc::clone(&self.config);
         let mut store = open_store(&config, self.wallet);
         let claimant = claimant(&config);
-        let claim = claim_within(store.as_mut(), &claimant, &config.lease);
+        let claim = async {
+            let snapshot = claim_within(store.as_mut(), &claimant, &config.lease).await?;
+            failpoint::reached(Point::AfterLeaseClaim);
+            Ok(snapshot)
+        };
         // A held wallet ends the boot at once; a failed dial does not, since connecting retries. The claim stands last: a file
         // store's blocks this thread, and by then the others are on their way.
         let (dialled, tip, snapshot) = {
@@ -144,9 +150,11 @@ impl Gathered {
         let terms = Terms { lsp: config.lsp.node_id, skim: config.skim, recover: config.recover };
         let wallet = Wallet::restore(engine, &snapshot.rows, committer, best, terms, Arc::clone(&fees))?;
         tracing::debug!(channels = wallet.loaded.monitors().list_monitors().len(), "loaded");
+        failpoint::reached(Point::AfterLoad);
         refresh_fees(&esplora, &fees);
         follow_chain(&esplora, &wallet.loaded, tip).await?;
         wallet.caught_up()?;
+        failpoint::reached(Point::AfterSync);
         lsp.attach(&wallet.loaded)?;
         shared.learnt(wallet.row.route_of(&config.lsp.node_id));
         stats.reached(Phase::Synced);

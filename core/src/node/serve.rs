@@ -11,6 +11,7 @@ use super::waiting::{EventWaiter, ReadyWaiter, RouteWaiter, Waiting};
 use crate::checkpoint::Loaded;
 use crate::error::{Code, Error, Result};
 use crate::events::{EventType, PaymentEvent};
+use crate::failpoint::{self, Point};
 use crate::guard::guarded;
 use crate::lsp::{lsps4, JitRoute};
 use crate::wallet::Summary;
@@ -375,7 +376,9 @@ async fn depart(session: &mut Session, waiting: &mut Waiting, deadline: Instant)
     waiting.flight.iter_mut().for_each(Flight::close);
     let before = session.wallet.loaded.messages().htlcs_added();
     if let Some(link) = session.link.take() {
+        failpoint::reached(Point::BeforeGoodbye);
         link.leave().await;
+        failpoint::reached(Point::AfterGoodbye);
     }
     session.turn().await?;
     let came = session.wallet.loaded.messages().htlcs_added() > before;

@@ -8,6 +8,7 @@ use crate::chain::fees::Fees;
 use crate::chain::publish::publish;
 use crate::config::Config;
 use crate::error::Result;
+use crate::failpoint::{self, Point};
 use crate::guard::guarded;
 use crate::lsp::transport::LspTransport;
 use crate::stats::{Phase, Stats};
@@ -52,7 +53,9 @@ impl Session {
             self.commit().await?;
         }
         let peers = Arc::clone(&self.peers);
+        failpoint::reached(Point::AfterReleaseBeforeSend);
         guarded("sending", || peers.process_events())?;
+        failpoint::reached(Point::AfterSend);
         self.wallet.check_fault()
     }
 
@@ -106,6 +109,9 @@ impl Session {
 
     /// Each in a task of its own; one that did not reach the network is handed out again by LDK's rebroadcast timer.
     fn broadcast(&mut self, transactions: Vec<Transaction>) {
+        if !transactions.is_empty() {
+            failpoint::reached(Point::BeforeBroadcast);
+        }
         for transaction in transactions {
             let (esplora, gate) = (Arc::clone(&self.esplora), Arc::clone(self.wallet.loaded.broadcasts()));
             self.broadcasts.spawn(async move {

@@ -12,6 +12,7 @@ use super::{Shared, State};
 use crate::checkpoint::rows;
 use crate::error::{Code, Error, Result};
 use crate::events::{Outbox, PaymentEvent};
+use crate::failpoint::{self, Point};
 use crate::guard::guarded;
 use crate::stats::{Phase, Stats};
 use crate::store::{Batch, Rows};
@@ -323,10 +324,13 @@ impl Worker {
         let Some(mut session) = self.session.take() else { return };
         let budget = self.shared.config.destroy_timeout.mul_f64(TEARDOWN_SHARE);
         let last = async {
+            failpoint::reached(Point::BeforeDestroy);
             let _ = guarded("disconnecting", || session.peers.disconnect_all_peers());
+            failpoint::reached(Point::DestroyAfterDisconnect);
             if let Err(error) = session.turn().await {
                 self.shared.unfinished(format!("the last commit: {}", error.message));
             }
+            failpoint::reached(Point::DestroyAfterCommit);
             if let Err(error) = release(session).await {
                 self.shared.unfinished(format!("giving the lease back: {}", error.message));
             }
@@ -342,7 +346,10 @@ async fn release(session: Session) -> Result<()> {
     let Session { wallet, peers, link, .. } = session;
     let _ = guarded("disconnecting", || peers.disconnect_all_peers());
     drop(link);
-    wallet.committer.release().await
+    failpoint::reached(Point::BeforeLeaseRelease);
+    wallet.committer.release().await?;
+    failpoint::reached(Point::AfterLeaseRelease);
+    Ok(())
 }
 
 async fn read(shared: &Shared, prefixes: &[&str]) -> Result<Rows> {
@@ -356,7 +363,10 @@ async fn acknowledge(shared: &Shared, id: &str) -> Result<()> {
     let acked = if outbox.ack(id) {
         let mut batch = Batch::default();
         outbox.stage(&mut batch)?;
-        committer.commit(&batch).await
+        failpoint::reached(Point::BeforeAck);
+        let committed = committer.commit(&batch).await;
+        failpoint::reached(Point::AfterAck);
+        committed
     } else {
         Err(unknown_event(id))
     };

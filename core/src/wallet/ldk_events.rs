@@ -9,6 +9,7 @@ use crate::clock;
 use crate::config::SkimLimit;
 use crate::error::{Code, Error};
 use crate::events::{EventType, PaymentEvent};
+use crate::failpoint::{self, Point};
 use bitcoin::secp256k1::PublicKey;
 use lightning::events::{
     ClaimedHTLC, Event, EventsProvider, HTLCHandlingFailureReason, HTLCHandlingFailureType, PaymentPurpose,
@@ -133,7 +134,9 @@ impl Wallet {
             return;
         }
         self.claimed.insert(hash.0);
+        failpoint::reached(Point::BeforeClaim);
         self.loaded.manager().claim_funds(preimage);
+        failpoint::reached(Point::AfterClaim);
     }
 
     /// LDK repeats this at each load while a monitor holds the preimage: told once per payment id.

@@ -22,6 +22,7 @@ use crate::checkpoint::{rows, Committer, Engine, Loaded};
 use crate::config::SkimLimit;
 use crate::error::{Error, Result};
 use crate::events::Outbox;
+use crate::failpoint::{self, Point};
 use crate::guard::guarded;
 use crate::store::{Batch, Rows};
 use bitcoin::secp256k1::PublicKey;
@@ -164,11 +165,17 @@ impl Wallet {
             Ok(self.loaded.cut(batch))
         })??;
         self.check_fault()?;
+        failpoint::reached(Point::BeforeCommit);
         self.committer.commit(&cut.batch).await?;
+        failpoint::reached(Point::AfterCommitBeforeRelease);
+        if cfg!(feature = "failpoints") && cut.fulfils() {
+            failpoint::reached(Point::BeforeFulfil);
+        }
         let received = cut.batch.puts().keys().any(|key| key.starts_with(rows::LEDGER_PREFIX));
         self.outbox.committed();
         let transactions = self.loaded.open_gate(cut);
         for promise in self.promises.drain(..) {
+            failpoint::reached(Point::AfterAck);
             promise(Ok(()));
         }
         Ok(Committed { transactions, received })
@@ -180,6 +187,7 @@ impl Wallet {
         if !self.outbox.ack(id) {
             return Err(promise);
         }
+        failpoint::reached(Point::BeforeAck);
         self.promises.push(promise);
         Ok(())
     }

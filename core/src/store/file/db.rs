@@ -12,6 +12,7 @@
 
 use crate::clock;
 use crate::error::{shown, Code, Error, Holder};
+use crate::failpoint::{self, Point};
 use crate::store::{Batch, Claimant, Epoch, Nonce, Position, Rows, Seq, Snapshot, WalletId, COLD_PREFIX};
 use rusqlite::config::DbConfig;
 use rusqlite::{params, Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
@@ -90,6 +91,7 @@ impl Db {
                 tx.execute("INSERT INTO lease (id, wallet, epoch, seq, since_ms) VALUES (1, ?1, 0, 0, 0)", [wallet.0])?;
                 tx.pragma_update(None, "application_id", APPLICATION_ID)?;
                 tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+                failpoint::reached(Point::MidSchema);
                 tx.commit()
             })?;
         }
@@ -150,6 +152,7 @@ impl Db {
             if let Some(after) = after_prefix(COLD_PREFIX) {
                 load(&tx, &mut rows, &after, None)?;
             }
+            failpoint::reached(Point::MidClaim);
             tx.commit()?;
             Ok(Snapshot { position, rows })
         })
@@ -184,6 +187,7 @@ impl Db {
                     put.execute(params![key, value])?;
                 }
             }
+            failpoint::reached(Point::MidCommit);
             tx.commit()?;
             Ok(Some(next))
         })
@@ -272,7 +276,7 @@ fn create_file(path: &Path) -> Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        Ok(_) => {}
+        Ok(_) => failpoint::reached(Point::AfterNewFile),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
         Err(e) => return Err(failed("create", path, &e)),
     }
