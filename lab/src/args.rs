@@ -9,6 +9,9 @@ use std::str::FromStr;
 pub const HELP: &str = "\
 mayfly-lab: a whole Lightning network on one machine (chain, Esplora, LSP, payer), for tests, demos and benchmarks.
 
+  mayfly-lab sql <database> <statement>
+                            runs a statement on a wallet's database, and prints its rows as JSON
+
 Prints one line of JSON when it is ready, and ends when its standard input closes, or on SIGTERM or SIGINT.
 
   --dir <folder>            keep chain, channels and node ids there across restarts (default: a temporary folder)
@@ -32,6 +35,8 @@ The LSP (each also at runtime: POST /lsp/options):
 pub enum Command {
     /// `--help`.
     Help,
+    /// `sql`: the database and the statement.
+    Sql(PathBuf, String),
     /// Everything else.
     Run(Run),
 }
@@ -47,7 +52,13 @@ pub struct Run {
 
 /// Reads the arguments after the program's name. The error says which one is wrong and what it should be.
 pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, String> {
-    let mut args = args.into_iter();
+    let mut args = args.into_iter().peekable();
+    if args.next_if(|arg| arg == "sql").is_some() {
+        return match (args.next(), args.next(), args.next()) {
+            (Some(database), Some(statement), None) => Ok(Command::Sql(database.into(), statement)),
+            _ => Err("sql takes a database and one statement; see --help".to_owned()),
+        };
+    }
     let mut run = Run { lab: LabConfig::default(), log: tracing::Level::WARN };
     let options: &mut LspOptions = &mut run.lab.options;
     while let Some(arg) = args.next() {
@@ -95,7 +106,7 @@ mod tests {
     fn parsed(args: &[&str]) -> Result<Run, String> {
         match parse(args.iter().map(|arg| (*arg).to_owned()))? {
             Command::Run(run) => Ok(run),
-            Command::Help => Err("help".into()),
+            Command::Help | Command::Sql(..) => Err("no lab to run".into()),
         }
     }
 
@@ -111,6 +122,17 @@ mod tests {
         let run = parsed(&["--hold-ms", "10", "--skim-ppm=7", "--rewake", "--progress-deadline=500"]).unwrap();
         assert_eq!((run.lab.options.hold_ms, run.lab.options.skim_ppm), (10, 7));
         assert_eq!((run.lab.options.rewake, run.lab.options.progress_deadline_ms), (true, Some(500)));
+    }
+
+    #[test]
+    fn sql_takes_a_database_and_a_statement() {
+        let of = |args: &[&str]| parse(args.iter().map(|arg| (*arg).to_owned()));
+        let Ok(Command::Sql(database, statement)) = of(&["sql", "a b.sqlite", "SELECT 1"]) else {
+            panic!("it is taken")
+        };
+        assert_eq!((database, statement.as_str()), (PathBuf::from("a b.sqlite"), "SELECT 1"));
+        assert!(of(&["sql", "a.sqlite"]).is_err());
+        assert!(of(&["sql", "a.sqlite", "SELECT", "1"]).is_err());
     }
 
     #[test]

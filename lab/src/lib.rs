@@ -13,4 +13,5 @@ pub mod logging;
 pub mod lsp;
 pub mod node;
 pub mod payer;
+pub mod sql;
 pub mod webhook;

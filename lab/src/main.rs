@@ -3,10 +3,13 @@
 use mayfly_lab::args::{self, Command, Run};
 use mayfly_lab::control;
 use mayfly_lab::lab::Lab;
+use mayfly_lab::sql;
+use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::future::IntoFuture;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
             print(args::HELP);
             return ExitCode::SUCCESS;
         }
+        Ok(Command::Sql(database, statement)) => return look(&database, &statement),
         Err(error) => {
             eprintln!("mayfly-lab: {error}");
             return ExitCode::from(2);
@@ -42,6 +46,19 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mayfly-lab: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn look(database: &Path, statement: &str) -> ExitCode {
+    match sql::run(database, statement) {
+        Ok(rows) => {
+            print(&(Value::Array(rows).to_string() + "\n"));
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("mayfly-lab: {error}");
             ExitCode::FAILURE

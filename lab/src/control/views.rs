@@ -18,6 +18,7 @@ pub(super) struct ChannelView {
     usable: bool,
     in_msat: u64,
     out_msat: u64,
+    client_msat: u64,
     funding_txid: Option<String>,
     pending_htlcs: usize,
 }
@@ -32,10 +33,17 @@ impl ChannelView {
             usable: channel.is_usable,
             in_msat: channel.inbound_capacity_msat,
             out_msat: channel.outbound_capacity_msat,
+            client_msat: client_msat(channel),
             funding_txid: channel.funding_txo.map(|outpoint| outpoint.txid.to_string()),
             pending_htlcs: channel.pending_inbound_htlcs.len() + channel.pending_outbound_htlcs.len(),
         }
     }
+}
+
+/// What the client owns, as the LSP has it; exact while nothing is pending. LDK tells what it could send beyond its reserve.
+fn client_msat(channel: &ChannelDetails) -> u64 {
+    let reserve_msat = channel.unspendable_punishment_reserve.unwrap_or(0) * 1_000;
+    (channel.channel_value_satoshis * 1_000).saturating_sub(channel.outbound_capacity_msat + reserve_msat)
 }
 
 /// A held HTLC; times in milliseconds since 1970.
