@@ -2,6 +2,7 @@
 
 import { fork } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { within } from './until.mjs'
 
@@ -9,13 +10,20 @@ const PROCESS = fileURLToPath(new URL('./handler_process.mjs', import.meta.url))
 const alive = new Set()
 
 export class Handler {
-  /** Starts a process that does `job` (see handler_process.mjs). */
-  constructor(job, options, args = {}) {
+  /**
+   * Starts a process that does `job` (see handler_process.mjs). `failpoint` arms one, or several with commas between, as
+   * core/src/failpoint.rs says; what happened there is in `tripped`.
+   */
+  constructor(job, options, args = {}, { failpoint } = {}) {
     this.job = job
     this.said = []
+    this.tripped = []
     this.heard = new EventEmitter()
-    this.child = fork(PROCESS, [JSON.stringify({ job, options, args })], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    const env = failpoint === undefined ? process.env : { ...process.env, MAYFLY_FAILPOINT: failpoint, MAYFLY_FAILPOINT_FD: '4' }
+    const stdio = ['ignore', 'inherit', 'inherit', 'ipc', ...(failpoint === undefined ? [] : ['pipe'])]
+    this.child = fork(PROCESS, [JSON.stringify({ job, options, args })], { stdio, env })
     alive.add(this)
+    if (failpoint !== undefined) this.#listen(this.child.stdio[4])
     this.child.on('message', (message) => {
       this.said.push(message)
       this.heard.emit('something')
@@ -29,6 +37,29 @@ export class Handler {
         resolve(this.end)
       })
     })
+  }
+
+  #listen(pipe) {
+    // The other end may be gone, killed.
+    pipe.on('error', () => {})
+    createInterface({ input: pipe }).on('line', (line) => {
+      this.tripped.push(JSON.parse(line))
+      this.heard.emit('something')
+    })
+  }
+
+  /** The first failpoint that it came to. */
+  async trips() {
+    while (this.tripped.length === 0) {
+      if (this.end) throw new Error(`${this} ended at no failpoint: ${JSON.stringify([this.end, ...this.said])}`)
+      await once(this.heard, 'something')
+    }
+    return this.tripped[0]
+  }
+
+  /** What blocks at a failpoint goes on. */
+  unblock() {
+    this.child.stdio[4].write('.')
   }
 
   get pid() {

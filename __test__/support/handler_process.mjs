@@ -47,6 +47,13 @@ const jobs = {
     await say('looked', { running, idle: await node.nextEvent() })
   },
 
+  /** Takes the next event, and is destroyed at once, whatever is in flight. */
+  async vanish() {
+    await node.startReceiving()
+    const payment = await node.nextEvent(30_000)
+    await say('received', { payment })
+  },
+
   /** Dies while it boots, or at the instant at which it runs. */
   async die() {
     const started = node.start()
@@ -62,6 +69,11 @@ const jobs = {
 }
 
 try {
+  // `wait`: loaded, and nothing done, until `go`.
+  if (args.wait) {
+    await say('ready')
+    await go()
+  }
   await jobs[job]()
 } catch (error) {
   const { code, message, retryable, retryAfterMs, holder } = error

@@ -67,8 +67,9 @@ class Wallet {
     return new MdkNode({ ...this.options, ...more })
   }
 
-  async learnRoute() {
-    const node = this.node()
+  /** `more`: options for that node, which may keep its state elsewhere. */
+  async learnRoute(more) {
+    const node = this.node(more)
     try {
       this.options.jitRoute = await node.getJitRoute()
       await node.stop()
@@ -87,8 +88,9 @@ class Wallet {
     }
   }
 
-  start(job, args, more = {}) {
-    return new Handler(job, { ...this.options, ...more }, args)
+  /** `process`: see Handler. */
+  start(job, args, more = {}, process = {}) {
+    return new Handler(job, { ...this.options, ...more }, args, process)
   }
 
   /** From now on each webhook starts a handler process. */
