@@ -1,6 +1,7 @@
 //! The whole network: chain, Esplora, LSP, payer and the links in front of them, from nothing or from a folder.
 
 use crate::chain::{SharedChain, Wallet};
+use crate::cheat::{Memory, Theft};
 use crate::esplora::tls::{Certificate, TlsServer};
 use crate::esplora::{lying_router, EsploraServer, FeeTable, Lies};
 use crate::faults::{Fan, Link};
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::RwLock;
+use tokio::task::JoinSet;
 
 /// What the LSP opens channels with, in satoshi: 1,000 of the smallest.
 const LSP_FUNDS_SAT: u64 = 100_000_000;
@@ -91,6 +93,8 @@ pub struct Lab {
     pub options: SharedOptions,
     /// Who is woken where.
     pub webhooks: Webhooks,
+    /// The LSP's commitments with the clients that it is to cheat.
+    pub memory: Memory,
     /// What the LSP says and hears.
     pub messages: WireLog,
     /// What Esplora says of fees.
@@ -111,6 +115,7 @@ pub struct Lab {
     lsp_identity: Identity,
     lsp_address: SocketAddr,
     dir: PathBuf,
+    thefts: Mutex<JoinSet<()>>,
     _esplora: EsploraServer,
     tls: [TlsServer; 3],
     scratch: Mutex<Option<tempfile::TempDir>>,
@@ -158,9 +163,10 @@ impl Lab {
             address: lsp_address,
             options: options.clone(),
             webhooks: Webhooks::default(),
+            memory: Memory::default(),
             messages: WireLog::default(),
         };
-        let (webhooks, messages) = (Arc::clone(&parts.webhooks), parts.messages.clone());
+        let (webhooks, memory, messages) = (Arc::clone(&parts.webhooks), parts.memory.clone(), parts.messages.clone());
         let lsp = parts.start().await?;
         let payer = start_payer(payer_identity, dir.join("payer"), chain.clone(), lsp_id, lsp_address).await?;
         let there = payer.call(|node| async move { node.channels().len() }).await?;
@@ -174,6 +180,7 @@ impl Lab {
             lies,
             options,
             webhooks,
+            memory,
             messages,
             fees,
             lsp_link,
@@ -186,6 +193,7 @@ impl Lab {
             lsp_identity,
             lsp_address,
             dir,
+            thefts: Mutex::default(),
             _esplora: esplora,
             tls,
             scratch: Mutex::new(scratch),
@@ -222,6 +230,11 @@ impl Lab {
         let way = self.webhook_links.way_to(url.address()).await.map_err(broken)?;
         self.webhooks.lock().unwrap_or_else(PoisonError::into_inner).insert(node, url.through(way));
         Ok(())
+    }
+
+    /// From now on it takes what it can, until the lab ends; restarts of the LSP do not stop it.
+    pub fn let_loose(&self, theft: Theft) {
+        self.thefts.lock().unwrap_or_else(PoisonError::into_inner).spawn(theft.run());
     }
 
     /// Pays. The inner error is why the payment failed.
@@ -271,6 +284,7 @@ impl Lab {
             address: self.lsp_address,
             options: self.options.clone(),
             webhooks: Arc::clone(&self.webhooks),
+            memory: self.memory.clone(),
             messages: self.messages.clone(),
         };
         *lsp = Some(parts.start().await?);
@@ -284,6 +298,7 @@ impl Lab {
     /// Ends everything in order: what is uncommitted is committed, a temporary folder is removed. Calls that wait are
     /// answered with `NODE_DESTROYED`.
     pub async fn stop(&self) {
+        drop(std::mem::take(&mut *self.thefts.lock().unwrap_or_else(PoisonError::into_inner)));
         let lsp = self.lsp.write().await.take();
         let payer = Arc::clone(&self.payer);
         let ended = tokio::task::spawn_blocking(move || {
@@ -307,19 +322,20 @@ struct LspParts {
     address: SocketAddr,
     options: SharedOptions,
     webhooks: Webhooks,
+    memory: Memory,
     messages: WireLog,
 }
 
 impl LspParts {
     async fn start(self) -> Result<NodeThread<Lsp>> {
-        let LspParts { identity, dir, chain, address, options, webhooks, messages } = self;
+        let LspParts { identity, dir, chain, address, options, webhooks, memory, messages } = self;
         let runtime = tokio::runtime::Handle::current();
         let listener = std::net::TcpListener::bind(address).map_err(broken)?;
         listener.set_nonblocking(true).map_err(broken)?;
         let open = move || async move {
             let log = Arc::new(LdkLog::observed("lsp", Box::new(move |record| messages.observe(record))));
             let params = NodeParams { keys: identity.keys(), dir: Some(dir), settings: lsp_settings(), log, chain };
-            Node::open(params, |rows| Lsp::load(rows, options, webhooks, runtime)).await
+            Node::open(params, |rows| Lsp::load(rows, options, webhooks, memory, runtime)).await
         };
         NodeThread::start("lab-lsp", open, move |node| async move {
             match TcpListener::from_std(listener) {

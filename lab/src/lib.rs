@@ -4,6 +4,7 @@
 
 pub mod args;
 pub mod chain;
+pub mod cheat;
 pub mod control;
 pub mod esplora;
 pub mod faults;

@@ -18,7 +18,7 @@ pub(super) const INDEX: &[Entry] = &[
     (
         "POST",
         "/lsp/hostile",
-        "{ mute?, hideSkim?, openChannel?, noFeatures?, feature?, dropPeers?, greeting?, lsps? }: all that it does wrong from now on; {}: nothing",
+        "{ mute?, deaf?, hideSkim?, openChannel?, noFeatures?, feature?, dropPeers?, greeting?, lsps? }: all that it does wrong from now on; {}: nothing",
     ),
     ("POST", "/lsp/say", "{ nodeId, messages: [{ type, hex?, text?, times? }] }: Lightning messages of any type and content"),
     ("POST", "/lsp/open", "{ nodeId, sats, pushMsat?, announced?, count? }: channels that nobody asked for"),

@@ -4,6 +4,7 @@
 //! that fails 402; an LSP that does not run 503.
 
 mod chain;
+mod cheat;
 mod esplora;
 mod hostile;
 mod lsp;
@@ -45,13 +46,22 @@ pub fn router(lab: Arc<Lab>) -> Router {
         .merge(esplora::routes())
         .merge(network::routes())
         .merge(hostile::routes())
+        .merge(cheat::routes())
         .fallback(|| async { Failure(StatusCode::NOT_FOUND, "no such path or method: GET / lists them".into()) })
         .with_state(lab)
 }
 
 async fn index() -> Answer {
-    let entries =
-        [payments::INDEX, lsp::INDEX, chain::INDEX, mempool::INDEX, esplora::INDEX, network::INDEX, hostile::INDEX];
+    let entries = [
+        payments::INDEX,
+        lsp::INDEX,
+        chain::INDEX,
+        mempool::INDEX,
+        esplora::INDEX,
+        network::INDEX,
+        hostile::INDEX,
+        cheat::INDEX,
+    ];
     let entries = entries.into_iter().flatten();
     let lines: Vec<Value> =
         entries.map(|(method, path, what)| json!({ "method": method, "path": path, "what": what })).collect();

@@ -1,8 +1,8 @@
 //! What a node of the lab does wrong on purpose: the LSP that a wallet must survive.
 //!
 //! The node under it stays a real one: its channels, commitments and signatures are LDK's. What leaves it is bent at two
-//! places only: channel messages on their way out (`tamper`), and messages of any type that LDK never made (`say`). So a test can
-//! have an honest LSP turn hostile in the middle of a payment, and honest again.
+//! places only: channel messages on their way out and in (`tamper`), and messages of any type that LDK never made (`say`). So a
+//! test can have an honest LSP turn hostile in the middle of a payment, and honest again.
 //!
 //! All of it is off at the start, and off again after a restart of the node.
 
@@ -21,6 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Rules {
     /// BOLT names of channel messages that it never sends; those that `tamper` knows.
     pub mute: Vec<String>,
+    /// BOLT names of channel messages that it never hears, nor anything of that channel's peer after one, until it comes anew.
+    pub deaf: Vec<String>,
     /// Keeps the skim, and does not say so (TLV 65537 is missing).
     pub hide_skim: bool,
     /// Fields of `open_channel` that are not what LDK wrote.
@@ -98,6 +100,9 @@ impl Rules {
     pub fn check(&self) -> Result<(), String> {
         if let Some(unknown) = self.mute.iter().find(|name| !tamper::MUTABLE.contains(&name.as_str())) {
             return Err(format!("mute: {unknown:?} is none of {:?}", tamper::MUTABLE));
+        }
+        if let Some(unknown) = self.deaf.iter().find(|name| !tamper::HEARD.contains(&name.as_str())) {
+            return Err(format!("deaf: {unknown:?} is none of {:?}", tamper::HEARD));
         }
         check_sayings(&self.greeting)
     }
@@ -183,6 +188,9 @@ mod tests {
         let mute = |name: &str| Rules { mute: vec![name.into()], ..Rules::default() };
         assert_eq!(mute("channel_reestablish").check(), Ok(()));
         assert!(mute("chanel_reestablish").check().unwrap_err().contains("chanel_reestablish"));
+        let deaf = |name: &str| Rules { deaf: vec![name.into()], ..Rules::default() };
+        assert_eq!(deaf("update_fulfill_htlc").check(), Ok(()));
+        assert!(deaf("update_fullfil_htlc").check().unwrap_err().contains("update_fullfil_htlc"));
         let greeting = Rules { greeting: vec![saying("0g", "")], ..Rules::default() };
         assert!(greeting.check().unwrap_err().contains("0g"));
     }

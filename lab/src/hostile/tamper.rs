@@ -1,7 +1,8 @@
-//! Bends a node's channel messages on their way out: between its gate and LDK's peer manager.
+//! Bends a node's channel messages on their way out and in: between its gate and LDK's peer manager.
 //!
 //! Only what no signature covers can be bent without the peer closing the channel at once for a wrong signature: whether a
-//! message is sent at all, `open_channel`'s fields, the skim that an `update_add_htlc` admits.
+//! message is sent at all, `open_channel`'s fields, the skim that an `update_add_htlc` admits. Of what comes in, one message alone
+//! can't be left out: the signature after it covers it. So whoever is deaf to one hears nothing more of that connection.
 
 use super::{Hostile, OpenChannelFields, Rules};
 use bitcoin::constants::ChainHash;
@@ -10,22 +11,42 @@ use lightning::ln::msgs::*;
 use lightning::ln::types::ChannelId;
 use lightning::types::features::{InitFeatures, NodeFeatures};
 use mayfly_core::checkpoint::MessageGate;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What can be kept from being sent.
 pub const MUTABLE: [&str; 6] =
     ["channel_reestablish", "accept_channel", "funding_created", "channel_ready", "revoke_and_ack", "update_add_htlc"];
 
+/// What it can be deaf to.
+pub const HEARD: [&str; 3] = ["commitment_signed", "revoke_and_ack", "update_fulfill_htlc"];
+
 /// A message gate's messages, bent.
 pub struct Tamper {
     gate: Arc<MessageGate>,
     hostile: Hostile,
+    /// Whom it does not hear any more on this connection.
+    unheard: Mutex<BTreeSet<PublicKey>>,
 }
 
 impl Tamper {
     /// In front of that gate.
     pub fn new(gate: Arc<MessageGate>, hostile: Hostile) -> Self {
-        Tamper { gate, hostile }
+        Tamper { gate, hostile, unheard: Mutex::default() }
+    }
+
+    /// Whether a message of that name reaches the node.
+    fn hears(&self, peer: PublicKey, name: &str) -> bool {
+        let deaf = self.hostile.rules().deaf.iter().any(|deaf| deaf == name);
+        let mut unheard = self.unheard();
+        if deaf {
+            unheard.insert(peer);
+        }
+        !unheard.contains(&peer)
+    }
+
+    fn unheard(&self) -> MutexGuard<'_, BTreeSet<PublicKey>> {
+        self.unheard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -79,6 +100,7 @@ impl BaseMessageHandler for Tamper {
     }
 
     fn peer_disconnected(&self, peer: PublicKey) {
+        self.unheard().remove(&peer);
         self.gate.peer_disconnected(peer);
     }
 
@@ -104,11 +126,13 @@ impl BaseMessageHandler for Tamper {
     }
 }
 
-/// Passes messages on as they are.
+/// Passes messages on as they are, if they are heard.
 macro_rules! forward {
     ($($method:ident($message:ty)),* $(,)?) => {
         $(fn $method(&self, peer: PublicKey, message: $message) {
-            self.gate.$method(peer, message);
+            if self.hears(peer, stringify!($method).trim_start_matches("handle_")) {
+                self.gate.$method(peer, message);
+            }
         })*
     };
 }
@@ -153,7 +177,9 @@ impl ChannelMessageHandler for Tamper {
     );
 
     fn handle_commitment_signed_batch(&self, peer: PublicKey, channel: ChannelId, batch: Vec<CommitmentSigned>) {
-        self.gate.handle_commitment_signed_batch(peer, channel, batch);
+        if self.hears(peer, "commitment_signed") {
+            self.gate.handle_commitment_signed_batch(peer, channel, batch);
+        }
     }
 
     fn get_chain_hashes(&self) -> Option<Vec<ChainHash>> {

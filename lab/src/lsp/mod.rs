@@ -18,6 +18,7 @@ pub mod progress;
 pub(crate) mod rows;
 
 use crate::chain::Wallet;
+use crate::cheat::Memory;
 use crate::node::{Base, Received, Role, Turn, LSP_CLTV_EXPIRY_DELTA};
 use crate::webhook::{self, WebhookUrl};
 use bitcoin::secp256k1::PublicKey;
@@ -52,6 +53,7 @@ pub type Webhooks = Arc<Mutex<BTreeMap<PublicKey, WebhookUrl>>>;
 pub struct Lsp {
     options: SharedOptions,
     webhooks: Webhooks,
+    memory: Memory,
     wallet: Wallet,
     runtime: tokio::runtime::Handle,
     state: RefCell<State>,
@@ -85,16 +87,22 @@ impl Lsp {
         rows: &Rows,
         options: SharedOptions,
         webhooks: Webhooks,
+        memory: Memory,
         runtime: tokio::runtime::Handle,
     ) -> Result<Lsp> {
         let state = State { scids: rows::read_scids(rows)?, held: rows::read_held(rows)?, ..State::default() };
         let state = RefCell::new(state);
-        Ok(Lsp { options, webhooks, wallet: Wallet::new("lsp"), runtime, state })
+        Ok(Lsp { options, webhooks, memory, wallet: Wallet::new("lsp"), runtime, state })
     }
 
     /// Where its channels are paid from.
     pub fn wallet(&self) -> &Wallet {
         &self.wallet
+    }
+
+    /// Keeps the present states of the clients that are to be cheated.
+    pub fn remember(&self, node: &Base) {
+        self.memory.observe(node);
     }
 
     /// What is held now.
@@ -330,6 +338,7 @@ impl Role for Lsp {
 
     fn act(&self, node: &Base, turn: &mut Turn) {
         let options = self.options.get();
+        self.remember(node);
         self.receive(node, turn);
         self.fail_expired(node, &options, turn);
         self.close_with_the_connected(node);

@@ -23,8 +23,10 @@ mod thread;
 mod turn;
 pub mod wire_log;
 
+pub(crate) use follow::bring_to_tip;
 pub use open::{Identity, NodeParams};
 pub use port::{LspsMessage, Port, RawMessage, Received};
+pub(crate) use settings::LabFees;
 pub use settings::{client_settings, lsp_settings, payer_settings, LSP_CLTV_EXPIRY_DELTA};
 pub use socket::{keep_connected, listen};
 pub use thread::{End, NodeThread};

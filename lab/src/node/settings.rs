@@ -12,7 +12,7 @@ const ABOVE_FLOOR: u32 = 500;
 pub const LSP_CLTV_EXPIRY_DELTA: u16 = 72;
 
 /// Constant fees: the lab's blocks have room for all.
-pub(super) struct LabFees;
+pub(crate) struct LabFees;
 
 impl FeeEstimator for LabFees {
     fn get_est_sat_per_1000_weight(&self, target: ConfirmationTarget) -> u32 {
