@@ -27,9 +27,18 @@ pub struct State {
     /// What it pays the client, at once.
     pub client_has: Amount,
     /// Its HTLCs, but for those too small to be outputs.
-    pub htlcs: Vec<Amount>,
+    pub htlcs: Vec<Htlc>,
     /// The monitor at that instant, as LDK writes it.
     pub(super) monitor: Vec<u8>,
+}
+
+/// One HTLC of a commitment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Htlc {
+    /// Its output.
+    pub amount: Amount,
+    /// Who offered it may take it back from the block above this height on.
+    pub expiry: u32,
 }
 
 /// The states of some clients' channels, oldest first. Shared with the control API; it survives restarts of the LSP.
@@ -96,12 +105,12 @@ impl Kept {
 impl State {
     /// `copy` is used up: once it has signed, LDK takes its channel for closed.
     fn of(client: PublicKey, copy: &ChannelMonitor, monitor: Vec<u8>) -> Option<State> {
-        let htlcs: Vec<Amount> = copy.get_claimable_balances().iter().filter_map(htlc_of).collect();
+        let htlcs: Vec<Htlc> = copy.get_claimable_balances().iter().filter_map(htlc_of).collect();
         let commitment = commitment_of(copy)?;
         let (to_client, to_others): (Vec<&TxOut>, Vec<&TxOut>) =
             commitment.output.iter().partition(|output| output.script_pubkey.is_p2wpkh());
         let sum = |outputs: Vec<&TxOut>| outputs.iter().map(|output| output.value).sum::<Amount>();
-        let in_htlcs: Amount = htlcs.iter().copied().sum();
+        let in_htlcs: Amount = htlcs.iter().map(|htlc| htlc.amount).sum();
         Some(State {
             client,
             channel: copy.channel_id(),
@@ -114,12 +123,15 @@ impl State {
     }
 }
 
-fn htlc_of(balance: &Balance) -> Option<Amount> {
-    match balance {
-        Balance::MaybeTimeoutClaimableHTLC { amount_satoshis, .. }
-        | Balance::MaybePreimageClaimableHTLC { amount_satoshis, .. } => Some(Amount::from_sat(*amount_satoshis)),
-        _ => None,
-    }
+fn htlc_of(balance: &Balance) -> Option<Htlc> {
+    let (sats, expiry) = match balance {
+        Balance::MaybeTimeoutClaimableHTLC { amount_satoshis, claimable_height, .. } => {
+            (amount_satoshis, claimable_height)
+        }
+        Balance::MaybePreimageClaimableHTLC { amount_satoshis, expiry_height, .. } => (amount_satoshis, expiry_height),
+        _ => return None,
+    };
+    Some(Htlc { amount: Amount::from_sat(*sats), expiry: *expiry })
 }
 
 /// The commitment that LDK would publish.

@@ -11,7 +11,7 @@
 mod memory;
 mod theft;
 
-pub use memory::{Memory, State};
+pub use memory::{Htlc, Memory, State};
 pub use theft::Theft;
 
 use lightning::sign::KeysManager;

@@ -19,7 +19,11 @@ pub(super) const INDEX: &[Entry] = &[
         "/lsp/remember",
         "{ nodeId }: the LSP keeps each of its commitments with that node, the present one first",
     ),
-    ("GET", "/lsp/states?nodeId=<id>", "→ [{ state, channelId, txid, ownSat, clientSat, htlcSats }], oldest first"),
+    (
+        "GET",
+        "/lsp/states?nodeId=<id>",
+        "→ [{ state, channelId, txid, ownSat, clientSat, htlcs: [{ sat, expiry }] }], oldest first",
+    ),
     ("POST", "/lsp/cheat", "{ nodeId, state } → { txid }: publishes it, and takes what it can from then on"),
 ];
 
@@ -51,7 +55,13 @@ struct StateView {
     txid: String,
     own_sat: u64,
     client_sat: u64,
-    htlc_sats: Vec<u64>,
+    htlcs: Vec<HtlcView>,
+}
+
+#[derive(Serialize)]
+struct HtlcView {
+    sat: u64,
+    expiry: u32,
 }
 
 impl StateView {
@@ -62,7 +72,7 @@ impl StateView {
             txid: state.txid.to_string(),
             own_sat: state.own.to_sat(),
             client_sat: state.client_has.to_sat(),
-            htlc_sats: state.htlcs.iter().map(|htlc| htlc.to_sat()).collect(),
+            htlcs: state.htlcs.iter().map(|htlc| HtlcView { sat: htlc.amount.to_sat(), expiry: htlc.expiry }).collect(),
         }
     }
 }
