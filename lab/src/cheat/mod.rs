@@ -14,12 +14,12 @@ mod theft;
 pub use memory::{Htlc, Memory, State};
 pub use theft::Theft;
 
-use lightning::sign::KeysManager;
 use lightning::util::ser::ReadableArgs;
 use mayfly_core::ldk::ChannelMonitor;
+use mayfly_core::onchain::Signer;
 
 /// A monitor as it was written.
-fn read_monitor(mut bytes: &[u8], keys: &KeysManager) -> Option<ChannelMonitor> {
+fn read_monitor(mut bytes: &[u8], keys: &Signer) -> Option<ChannelMonitor> {
     let read = <(bitcoin::BlockHash, ChannelMonitor)>::read(&mut bytes, (keys, keys));
     read.ok().map(|(_, monitor)| monitor)
 }

@@ -7,16 +7,17 @@ use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{ScriptBuf, Transaction};
 use lightning::chain::chaininterface::{BroadcasterInterface, ConfirmationTarget, FeeEstimator};
 use lightning::events::{Event, ReplayEvent};
-use lightning::sign::{KeysManager, OutputSpender, SpendableOutputDescriptor};
+use lightning::sign::{OutputSpender, SpendableOutputDescriptor};
 use mayfly_core::ldk::ChannelMonitor;
 use mayfly_core::log::LdkLog;
+use mayfly_core::onchain::Signer;
 use std::cell::RefCell;
 use std::sync::Arc;
 
 /// A thief at work. It acts while [`Theft::run`] runs.
 pub struct Theft {
     monitor: ChannelMonitor,
-    keys: Arc<KeysManager>,
+    keys: Arc<Signer>,
     chain: SharedChain,
     loot: ScriptBuf,
     log: LdkLog,
@@ -26,7 +27,7 @@ impl Theft {
     /// Publishes the commitment of `state`. The loot goes to the wallet of the LSP.
     ///
     /// Errors: [`ChainError::Rejected`] when the chain refuses it: the channel is closed already, or another commitment waits.
-    pub fn begin(state: &State, keys: Arc<KeysManager>, chain: SharedChain) -> Result<Theft, ChainError> {
+    pub fn begin(state: &State, keys: Arc<Signer>, chain: SharedChain) -> Result<Theft, ChainError> {
         let unreadable = || ChainError::Storage("the remembered monitor does not read".into());
         let monitor = read_monitor(&state.monitor, &keys).ok_or_else(unreadable)?;
         let loot = Wallet::new("lsp").script().into();
