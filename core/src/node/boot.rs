@@ -31,7 +31,7 @@ use lightning::ln::peer_handler::IgnoringMessageHandler;
 use lightning::util::config::UserConfig;
 use std::sync::Arc;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// Everything that needs no I/O.
 struct Prepared {
@@ -151,8 +151,12 @@ impl Gathered {
         let wallet = Wallet::restore(engine, &snapshot.rows, committer, best, terms, Arc::clone(&fees))?;
         tracing::debug!(channels = wallet.loaded.monitors().list_monitors().len(), "loaded");
         failpoint::reached(Point::AfterLoad);
-        refresh_fees(&esplora, &fees);
+        let fresh_fees = refresh_fees(&esplora, &fees);
         follow_chain(&esplora, &wallet.loaded, tip).await?;
+        if wallet.claims_on_chain() {
+            // Now the price decides: a claim at yesterday's may never get into a block. An error means that nobody knows a better one.
+            let _ = fresh_fees.await;
+        }
         wallet.caught_up()?;
         failpoint::reached(Point::AfterSync);
         lsp.attach(&wallet.loaded)?;
@@ -176,15 +180,15 @@ impl Gathered {
     }
 }
 
-/// Nothing waits for fresh fees: the saved ones serve until these are there, and the next commit saves them.
-fn refresh_fees(esplora: &Arc<Esplora>, fees: &Arc<Fees>) {
+/// Only claims on chain wait for fresh fees: else the saved ones serve until these are there, and the next commit saves them.
+fn refresh_fees(esplora: &Arc<Esplora>, fees: &Arc<Fees>) -> JoinHandle<()> {
     let (esplora, fees) = (Arc::clone(esplora), Arc::clone(fees));
     tokio::spawn(async move {
         match esplora.fee_estimates().await {
             Ok(estimates) => drop(fees.update(&estimates)),
             Err(error) => tracing::debug!(reason = %error.message, "no fresh fee estimates; the saved ones serve on"),
         }
-    });
+    })
 }
 
 /// Brings manager and monitors to the tip: watched transactions and outputs first, the best block last.

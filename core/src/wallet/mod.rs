@@ -122,6 +122,13 @@ impl Wallet {
         })
     }
 
+    /// Whether a closed channel has something for us that is not final yet.
+    pub fn claims_on_chain(&self) -> bool {
+        let channels = self.loaded.manager().list_channels();
+        let open: Vec<_> = channels.iter().collect();
+        !self.loaded.monitors().get_claimable_balances(&open).is_empty()
+    }
+
     /// LDK is at the chain's tip: what it does not persist is applied again.
     pub fn caught_up(&self) -> Result<()> {
         // An earlier life's claims may never have got through, or be forgotten: LDK's timer for this outlives most lives of ours.
