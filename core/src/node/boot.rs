@@ -206,6 +206,12 @@ pub(super) async fn follow_chain(esplora: &Esplora, loaded: &Loaded, tip: Tip) -
     sync::sync(esplora, tip, &known, &confirmables, watched).await
 }
 
+/// How long the LSP waits for its own money after it closed a channel: within it this wallet must run to punish an old state.
+/// A week: with LDK's least, a day, a wallet that nobody pays over a weekend could be robbed. Longer only locks up more of an
+/// honest LSP's money. LDK, LND, CLN and eclair accept 2,016; LSPS2's `max_client_to_self_delay` is 1,024 or 1,440 in the
+/// configurations of LSPs that we know.
+const PUNISHMENT_BLOCKS: u16 = 1_008;
+
 /// LDK's settings for a wallet that receives through one LSP.
 #[allow(clippy::field_reassign_with_default, reason = "nested settings read better one by one")]
 fn user_config() -> UserConfig {
@@ -215,6 +221,7 @@ fn user_config() -> UserConfig {
     config.channel_handshake_limits.force_announced_channel_preference = false;
     config.channel_handshake_config.max_inbound_htlc_value_in_flight_percent_of_channel = 100;
     config.channel_handshake_config.announce_for_forwarding = false;
+    config.channel_handshake_config.our_to_self_delay = PUNISHMENT_BLOCKS;
     // An anchor channel would need on-chain funds of ours to bump its commitment.
     config.channel_handshake_config.negotiate_anchors_zero_fee_htlc_tx = false;
     config.channel_config.accept_underpaying_htlcs = true;
