@@ -35,6 +35,7 @@ pub mod lsp;
 pub mod net;
 pub mod node;
 pub mod onchain;
+pub mod payment_secret;
 pub mod reply;
 pub mod stats;
 pub mod store;
