@@ -6,7 +6,7 @@
 use crate::entropy;
 use crate::error::{Code, Error, Result};
 use crate::stats::{Figures, Stats};
-use crate::store::{Batch, Nonce, Outcome, Position, Snapshot, Standing, Store};
+use crate::store::{Batch, Nonce, Outcome, Position, Rows, Snapshot, Standing, Store};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -82,6 +82,13 @@ impl Committer {
             Standing::Held(seq) if seq == self.position.seq => Ok(()),
             _ => Err(Error::fenced()),
         }
+    }
+
+    /// The rows under these prefixes, as last committed. Reads of the holder are of its own writes: were it fenced, nothing that
+    /// it makes of them could be committed.
+    pub async fn read(&mut self, prefixes: &[&str]) -> Result<Rows> {
+        self.alive()?;
+        self.store.read(prefixes).await
     }
 
     fn alive(&self) -> Result<()> {

@@ -10,5 +10,5 @@ pub const LOST_PREFIX: &str = "lost/";
 pub const NODE: &str = "node";
 /// One row per event that is not acked: `outbox/<id>`, JSON.
 pub const OUTBOX_PREFIX: &str = "outbox/";
-/// One row per payment received: `ledger/<id>`, JSON; never read at boot.
+/// One row per payment received: `ledger/<payment hash>`, JSON; never read at boot.
 pub const LEDGER_PREFIX: &str = crate::store::COLD_PREFIX;

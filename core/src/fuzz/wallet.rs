@@ -75,7 +75,7 @@ fn load(keys: &Keys, rows: &Rows) -> bool {
                 .attach(&loaded)
                 .unwrap_or_else(|error| assert!(!refused(&error, &[Code::Internal])))
         }),
-        ("the summary", &|| drop(Summary::of(&loaded, 0, |_| true))),
+        ("the summary", &|| drop(Summary::of(&loaded, 0, |_, _| true))),
         ("the cut", &|| drop(loaded.cut(Batch::default()))),
     ];
     for (what, step) in steps {

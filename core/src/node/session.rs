@@ -42,7 +42,7 @@ pub(super) struct Session {
 impl Session {
     /// One turn. An error means that the node is over.
     pub async fn turn(&mut self) -> Result<()> {
-        let driven = self.wallet.drive()?;
+        let driven = self.wallet.drive().await?;
         if driven.busy {
             self.receive_progress.saw_activity();
         }

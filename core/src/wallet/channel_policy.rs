@@ -45,7 +45,7 @@ pub(super) fn refusal(
 
 /// Whether something was received through a channel, or is on its way in it. One that is only being opened has no balances yet.
 pub(super) fn is_used(channel: &ChannelDetails) -> bool {
-    channel.is_channel_ready && (!channel.pending_inbound_htlcs.is_empty() || own_msat(channel, |_| false) > 0)
+    channel.is_channel_ready && (!channel.pending_inbound_htlcs.is_empty() || own_msat(channel, |_, _| false) > 0)
 }
 
 #[cfg(test)]

@@ -8,6 +8,9 @@
 
 mod channel_policy;
 mod ldk_events;
+mod payment_policy;
+mod payments;
+mod receipts;
 pub mod row;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
@@ -29,6 +32,7 @@ use bitcoin::secp256k1::PublicKey;
 use bitcoin::Transaction;
 use ldk_events::skim_acceptance;
 use lightning::chain::BestBlock;
+use receipts::Receipts;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -60,8 +64,8 @@ pub struct Wallet {
     fees: Arc<Fees>,
     /// Rows for the next commit, beside LDK's and the outbox's.
     staged: Batch,
-    /// Payment hashes that were claimed, in this life or (as LDK tells at load) before.
-    claimed: HashSet<[u8; 32]>,
+    /// Which payments were received.
+    receipts: Receipts,
     /// Payment ids that LDK told in this life.
     seen_now: HashSet<String>,
     /// Wait for the next commit.
@@ -116,7 +120,7 @@ impl Wallet {
             terms,
             fees,
             staged,
-            claimed: HashSet::new(),
+            receipts: Receipts::default(),
             seen_now: HashSet::new(),
             promises: Vec::new(),
         })
@@ -136,8 +140,9 @@ impl Wallet {
         guarded("skim acceptance", || accept_skims(&self.loaded))
     }
 
-    /// Lets LDK work until it has nothing more to do for now. An error means that the wallet is over.
-    pub fn drive(&mut self) -> Result<Driven> {
+    /// Lets LDK work until it has nothing more to do for now. Asks the store only when a payment is claimable. An error means that
+    /// the wallet is over; a future that is dropped half-way leaves nothing behind.
+    pub async fn drive(&mut self) -> Result<Driven> {
         let told = self.row.told.len();
         let mut busy = false;
         loop {
@@ -150,11 +155,25 @@ impl Wallet {
                 }
                 htlcs | self.handle_ldk_events()
             })?;
-            if !more {
+            let looked_up = self.look_up_receipts().await?;
+            if !more && !looked_up {
                 return Ok(Driven { busy, received: self.row.told.len() > told });
             }
             busy = true;
         }
+    }
+
+    /// Asks the ledger whether what is claimable was paid before, in one round trip. False: nothing is to be asked.
+    async fn look_up_receipts(&mut self) -> Result<bool> {
+        let asked = self.receipts.take_asked(|| self.loaded.manager().list_channels());
+        if asked.is_empty() {
+            return Ok(false);
+        }
+        let keys: Vec<String> = asked.iter().map(receipts::key).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let found = self.committer.read(&keys).await?;
+        self.receipts.answer(&asked, &found);
+        Ok(true)
     }
 
     /// Whether something waits for a commit.
@@ -214,7 +233,7 @@ impl Wallet {
     /// The state of the wallet now, committed or not.
     pub fn summary(&self) -> Summary {
         let onchain_sats = self.row.spendable_sats.values().sum();
-        Summary::of(&self.loaded, onchain_sats, |hash| self.claimed.contains(hash))
+        Summary::of(&self.loaded, onchain_sats, |channel, htlc| self.receipts.has_claimed(channel, htlc))
     }
 
     /// What the node's row says as of now.

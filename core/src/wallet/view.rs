@@ -78,12 +78,17 @@ pub struct WakeBy {
 }
 
 impl Summary {
-    /// The wallet as LDK has it now. `claimed` says whether a payment hash was claimed by us; `onchain_sats` are saved outputs.
-    pub fn of(loaded: &Loaded, onchain_sats: u64, claimed: impl Fn(&[u8; 32]) -> bool) -> Self {
+    /// The wallet as LDK has it now. `claimed` says whether an HTLC was claimed by us; `onchain_sats` are saved outputs.
+    pub fn of(
+        loaded: &Loaded,
+        onchain_sats: u64,
+        claimed: impl Fn(&ChannelDetails, &InboundHTLCDetails) -> bool,
+    ) -> Self {
         let channels = loaded.manager().list_channels();
         let mut unfulfilled = BTreeMap::new();
-        for htlc in channels.iter().flat_map(|channel| &channel.pending_inbound_htlcs) {
-            if claimed(&htlc.payment_hash.0) {
+        let pending = channels.iter().flat_map(|c| c.pending_inbound_htlcs.iter().map(move |htlc| (c, htlc)));
+        for (channel, htlc) in pending {
+            if claimed(channel, htlc) {
                 let lowest = unfulfilled.entry(hex(&htlc.payment_hash.0)).or_insert(htlc.cltv_expiry);
                 *lowest = (*lowest).min(htlc.cltv_expiry);
             }
@@ -149,9 +154,12 @@ impl ChannelSummary {
 /// What is ours in a channel, a claimed payment included from the claim on. What LDK reports as receivable is the peer's side net
 /// of the peer's reserve, so ours is the rest, less what is in flight and nobody's yet. Only when the peer's side is down to its
 /// reserve is ours told by what we could send, net of our own reserve.
-pub(super) fn own_msat(channel: &ChannelDetails, claimed: impl Fn(&[u8; 32]) -> bool) -> u64 {
+pub(super) fn own_msat(
+    channel: &ChannelDetails,
+    claimed: impl Fn(&ChannelDetails, &InboundHTLCDetails) -> bool,
+) -> u64 {
     let (ours, unclaimed): (Vec<_>, Vec<_>) =
-        channel.pending_inbound_htlcs.iter().partition(|htlc| claimed(&htlc.payment_hash.0));
+        channel.pending_inbound_htlcs.iter().partition(|htlc| claimed(channel, htlc));
     let sum = |htlcs: &[&InboundHTLCDetails]| htlcs.iter().map(|htlc| htlc.amount_msat).sum::<u64>();
     if channel.inbound_capacity_msat == 0 {
         let own_reserve = channel.unspendable_punishment_reserve.unwrap_or(0) * 1000;

@@ -9,4 +9,4 @@ mod pair;
 mod payment;
 mod recovery;
 
-pub(crate) use pair::{engine, keys, load, Pair};
+pub(crate) use pair::{deliver, engine, keys, load, Pair, Side};

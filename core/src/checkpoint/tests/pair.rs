@@ -81,6 +81,7 @@ pub(crate) struct Side {
     pub events: Vec<String>,
     /// The rows after each commit, oldest first.
     pub history: Vec<Rows>,
+    payments: u8,
 }
 
 impl Side {
@@ -113,6 +114,7 @@ impl Side {
             broadcast: Vec::new(),
             events: Vec::new(),
             history: Vec::new(),
+            payments: 0,
         }
     }
 
@@ -282,12 +284,11 @@ fn funding(output_script: &ScriptBuf) -> Transaction {
 pub(crate) struct Pair {
     pub lsp: Side,
     pub wallet: Side,
-    payments: u8,
 }
 
 impl Pair {
     pub async fn of(lsp: &Rows, wallet: &Rows) -> Pair {
-        Pair { lsp: Side::new(true, lsp).await, wallet: Side::new(false, wallet).await, payments: 0 }
+        Pair { lsp: Side::new(true, lsp).await, wallet: Side::new(false, wallet).await }
     }
 
     /// Connected, and a 0-conf channel from the LSP is usable.
@@ -351,9 +352,17 @@ impl Pair {
 
     /// The LSP pays that much of the invoice, with exactly that final CLTV delta.
     pub fn pay(&mut self, invoice: &Bolt11Invoice, amount_msat: u64, final_cltv: u32) {
-        let channel = &self.lsp.loaded.manager().list_channels()[0];
+        let wallet = self.wallet.id();
+        self.lsp.pay(wallet, invoice, amount_msat, final_cltv);
+    }
+}
+
+impl Side {
+    /// Through its only channel, as a payment of its own, however often that invoice was paid before.
+    pub fn pay(&mut self, to: PublicKey, invoice: &Bolt11Invoice, amount_msat: u64, final_cltv: u32) {
+        let channel = &self.loaded.manager().list_channels()[0];
         let hop = RouteHop {
-            pubkey: self.wallet.id(),
+            pubkey: to,
             node_features: NodeFeatures::empty(),
             short_channel_id: channel.get_outbound_payment_scid().unwrap(),
             channel_features: ChannelFeatures::empty(),
@@ -366,14 +375,19 @@ impl Pair {
         let onion = RecipientOnionFields::secret_only(*invoice.payment_secret());
         self.payments += 1;
         let id = PaymentId([self.payments; 32]);
-        self.lsp.loaded.manager().send_payment_with_route(route, hash, onion, id).unwrap();
+        self.loaded.manager().send_payment_with_route(route, hash, onion, id).unwrap();
     }
 }
 
 /// Hands a peer's message to the gate.
 pub(crate) fn hand_over(to: &Side, from: PublicKey, event: MessageSendEvent) {
+    deliver(&to.loaded, from, event);
+}
+
+/// The same, to whoever has the engine.
+pub(crate) fn deliver(to: &Loaded, from: PublicKey, event: MessageSendEvent) {
     use MessageSendEvent::*;
-    let gate = to.loaded.messages();
+    let gate = to.messages();
     match event {
         SendOpenChannel { msg, .. } => gate.handle_open_channel(from, &msg),
         SendAcceptChannel { msg, .. } => gate.handle_accept_channel(from, &msg),

@@ -1,2 +1,5 @@
 mod money;
+mod payment_policy;
+mod receipts;
 mod row;
+mod till;
