@@ -31,7 +31,7 @@ const MAX_MOVES: u32 = 4;
 const MAX_ROUNDS: u32 = 32;
 
 /// How far a server's tip may lie below our own: load-balanced servers differ by a block or two. LDK takes six for final.
-const MAX_LAG: u32 = 6;
+pub(crate) const MAX_LAG: u32 = 6;
 
 /// Something that must not happen on the chain without LDK learning of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -5,14 +5,17 @@
 //! What must hold: what is claimed can be enforced on the chain, and what is refused was not worth less to the payer than the
 //! goods are: the payer gets all of it back.
 
+use crate::chain::sync::MAX_LAG;
 use crate::config::SkimLimit;
 use crate::invoice::MIN_FINAL_CLTV_EXPIRY_DELTA;
+use lightning::chain::channelmonitor::HTLC_FAIL_BACK_BUFFER;
 
 /// How many blocks an HTLC must still have to be claimed. Invoices ask for 144, so a payment loses half of its day before this
 /// refuses it. What is left pays for: LDK's 39 before it would close the channel to claim (36 to be confirmed in, 3 for the
 /// peer to answer), 6 that a chain server may lag behind without our knowing, and over four hours from the claim to `wakeBy`
 /// for a wallet that dies right after it.
 pub(super) const MIN_BLOCKS_TO_CLAIM: u32 = MIN_FINAL_CLTV_EXPIRY_DELTA as u32 / 2;
+const _: () = assert!(MIN_BLOCKS_TO_CLAIM > HTLC_FAIL_BACK_BUFFER + MAX_LAG);
 
 /// A payment whose parts are all there.
 #[derive(Debug, Clone, Copy)]
