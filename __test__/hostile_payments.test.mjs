@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { startLab } from '../scripts/support/lab.mjs'
 import { numberField, randomField, withFields } from './support/forge.mjs'
-import { PATIENCE_MS, receiveOne, until } from './support/life.mjs'
+import { PATIENCE_MS } from './support/life.mjs'
 import { besieged } from './support/siege.mjs'
 
 let lab
@@ -117,29 +117,3 @@ for (const [what, fields] of Object.entries(FORGED)) {
     }
   })
 }
-
-test('an invoice that is paid twice at once and once more later counts as often as it was paid', async (t) => {
-  const wallet = await besieged(t, lab)
-  const before = (await wallet.committed()).balance.lightningMsat
-  await wallet.live(async (node) => {
-    const { bolt11 } = await node.getInvoice(21_000, 'x', 900)
-    const pay = () => lab.post('/pay', { bolt11, again: true, timeoutMs: 2 * PATIENCE_MS })
-    // Both wait at the LSP before the wallet comes.
-    const twice = [pay(), pay()]
-    await until(async () => (await lab.get('/lsp/held')).filter(({ nodeId }) => nodeId === wallet.nodeId).length === 2, 'both to be held')
-    await node.startReceiving()
-    const outcomes = [...(await Promise.all(twice)), await pay()]
-    const paid = outcomes.filter(({ preimage }) => preimage).length
-    assert.ok(paid >= 1, JSON.stringify(outcomes))
-    assert.equal(new Set(outcomes.map(({ preimage }) => preimage).filter(Boolean)).size, 1)
-    let received = 0
-    for (let event; (event = await node.nextEvent()) !== null; received++) {
-      assert.deepEqual([event.eventType, event.amountMsat], ['Received', 21_000])
-      await node.ackEvent(event.id)
-    }
-    assert.equal(received, paid, 'each payment that the payer has the proof of is told once')
-    await node.stop()
-    assert.equal((await node.getBalance()).lightningMsat, before + paid * 21_000)
-  })
-  await wallet.isPayable()
-})
