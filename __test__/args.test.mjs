@@ -28,6 +28,8 @@ const METHODS = {
   getJitRoute: {},
   getBalance: {},
   listChannels: {},
+  getPayment: { paymentHash: '00'.repeat(32) },
+  listPayments: {},
 }
 const WRONG = {
   amountMsat: [undefined, ...WRONG_NUMBERS, 0],
@@ -36,6 +38,7 @@ const WRONG = {
   description: [...WRONG_TEXTS, 'x'.repeat(640)],
   scid: [...WRONG_TEXTS, '', '1x2', '1x2x3x4', '1x2x65536', '-1x2x3'],
   eventId: WRONG_TEXTS,
+  paymentHash: [...WRONG_TEXTS, '', 'zz'.repeat(32), '00'.repeat(31), '00'.repeat(33), ` ${'0'.repeat(63)}`],
 }
 
 for (const [method, valid] of Object.entries(METHODS)) {
@@ -80,6 +83,15 @@ test('receivePayment refuses every wrong argument by its name and calls nobody',
   await rejects(() => node.receivePayment(never, { signal: 5 }), 'INVALID_ARGUMENT', 'signal')
   await rejects(() => node.receivePayment(never, { signal: AbortSignal.abort() }), 'ABORTED')
   assert.equal(node.state, 'idle')
+})
+
+test('listPayments refuses a wrong page by its name', async () => {
+  for (const wrong of [...WRONG_NUMBERS, 0, 1001]) await rejects(() => node.listPayments({ limit: wrong }), 'INVALID_ARGUMENT', 'limit')
+  for (const wrong of WRONG.paymentHash.slice(1)) await rejects(() => node.listPayments({ before: wrong }), 'INVALID_ARGUMENT', 'before')
+  await rejects(() => node.listPayments(throwing('limit')), 'INVALID_ARGUMENT', 'limit')
+  const error = await rejects(() => node.listPayments({ before: '00'.repeat(32) }), 'INVALID_ARGUMENT', 'before')
+  assert.match(error.message, /no payment that was received/)
+  assert.deepEqual(await node.listPayments({ limit: 1, before: undefined }), [])
 })
 
 test('events refuses wrong options by their name', () => {

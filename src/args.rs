@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mayfly_core::config::{safe_argument, MAX_SAFE_INTEGER};
 use mayfly_core::error::{Error, Result};
-use mayfly_core::node::{Call, ReceiveLimits};
+use mayfly_core::node::{Call, Query, ReceiveLimits};
 use napi::bindgen_prelude::{Object, Unknown};
 use napi::Env;
 
@@ -19,6 +19,9 @@ const RECEIVE_MIN: Duration = Duration::from_millis(1_500);
 const RECEIVE_QUIET: Duration = Duration::from_millis(50);
 /// `receivePayment`: when to give up; below the 60 s of most platforms, with time left to stop.
 const RECEIVE_DEADLINE: Duration = Duration::from_millis(45_000);
+
+/// `listPayments`: what one screen or one line of a report shows.
+const PAGE: u64 = 100;
 
 /// A string.
 pub fn text(name: &str, value: &Unknown<'_>) -> Result<String> {
@@ -79,6 +82,21 @@ pub fn receive(env: &Env, options: &Unknown<'_>, cancel: Option<&CancelToken>) -
     limits.min = limits.min.min(limits.deadline);
     not_aborted(cancel)?;
     Ok((limits, Call { timeout: None, cancel: token(cancel) }))
+}
+
+/// The options of `listPayments`, `{ limit?, before?, signal?, timeoutMs? }`.
+pub fn list_payments(env: &Env, options: &Unknown<'_>, cancel: Option<&CancelToken>) -> Result<(Query, Call)> {
+    let mut call = Call { timeout: None, cancel: token(cancel) };
+    let (mut limit, mut before) = (PAGE, None);
+    if let Some(object) = record(env, options, &["limit", "before", "signal", "timeoutMs"])? {
+        let given = |name: &str| js::property(env, &object, name).map_err(|fault| wrong(name, &fault));
+        limit = given("limit")?.map(|value| integer("limit", &value)).transpose()?.unwrap_or(limit);
+        before = given("before")?.map(|value| text("before", &value)).transpose()?;
+        call.timeout = millis(env, &object, "timeoutMs")?;
+    }
+    let query = Query::page(limit, before.as_deref())?;
+    not_aborted(cancel)?;
+    Ok((query, call))
 }
 
 /// A call that can be aborted but has no options of its own.

@@ -8,7 +8,7 @@ use mayfly_core::config::{shown, stray, Config};
 use mayfly_core::error::{Error, Result};
 use mayfly_core::invoice::MintRequest;
 use mayfly_core::lsp::{self, scid};
-use mayfly_core::node::{Node, Ready, State};
+use mayfly_core::node::{Node, Query, Ready, State};
 use napi::bindgen_prelude::{Object, ToNapiValue, Unknown};
 use napi::Env;
 use napi_derive::napi;
@@ -17,7 +17,9 @@ use crate::cancel::CancelToken;
 use crate::entry::entry;
 use crate::env::{self, Handle};
 use crate::promise::{mapped, promise};
-use crate::shapes::{Balance, DestroyReport, JitRoute, NodeChannel, NodeStats, PaymentEvent, PaymentMetadata, WakeBy};
+use crate::shapes::{
+    Balance, DestroyReport, JitRoute, NodeChannel, NodeStats, PaymentEvent, PaymentMetadata, PaymentRecord, WakeBy,
+};
 use crate::{args, errors, options, panics};
 
 /// The CLTV delta of an invoice whose scid the caller supplies, when no route is known that tells the LSP's: LDK's own
@@ -338,6 +340,42 @@ impl MdkNode {
             let call = args::call(env, &options, cancel)?;
             let map = |all: Vec<_>| all.into_iter().map(NodeChannel::from).collect::<Vec<_>>();
             mapped(env, &self.handle, map, |reply| self.node().list_channels(call, reply))
+        })
+    }
+
+    /// The payment with that hash, if it was received: as of the last commit, unacked or not; needs no lease. `null` if not.
+    #[napi(
+        ts_args_type = "paymentHash: string, options?: CallOptions",
+        ts_return_type = "Promise<PaymentRecord | null>"
+    )]
+    pub fn get_payment<'e>(
+        &self,
+        env: &'e Env,
+        payment_hash: Unknown,
+        options: Unknown,
+        cancel: Option<&CancelToken>,
+    ) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let query = Query::one(&args::text("paymentHash", &payment_hash)?)?;
+            let call = args::call(env, &options, cancel)?;
+            let first = |found: Vec<_>| found.into_iter().next().map(PaymentRecord::from);
+            mapped(env, &self.handle, first, |reply| self.node().payments(query, call, reply))
+        })
+    }
+
+    /// The payments that were received, newest first, as of the last commit; needs no lease. A page costs the same however many
+    /// there are.
+    #[napi(ts_args_type = "options?: ListPaymentsOptions", ts_return_type = "Promise<Array<PaymentRecord>>")]
+    pub fn list_payments<'e>(
+        &self,
+        env: &'e Env,
+        options: Unknown,
+        cancel: Option<&CancelToken>,
+    ) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let (query, call) = args::list_payments(env, &options, cancel)?;
+            let map = |all: Vec<_>| all.into_iter().map(PaymentRecord::from).collect::<Vec<_>>();
+            mapped(env, &self.handle, map, |reply| self.node().payments(query, call, reply))
         })
     }
 }

@@ -96,6 +96,33 @@ impl From<events::PaymentEvent> for PaymentEvent {
     }
 }
 
+/// A payment that was received, from the wallet's ledger.
+#[napi(object, object_from_js = false)]
+pub struct PaymentRecord {
+    /// 64 hex characters. An invoice is paid once, so it names one payment.
+    pub payment_hash: String,
+    /// The `id` of its `Received` event.
+    pub payment_id: String,
+    /// What arrived, net of the skim, in millisatoshi.
+    pub amount_msat: f64,
+    /// What the LSP kept, in millisatoshi.
+    pub skimmed_msat: f64,
+    /// When it was claimed, in milliseconds since 1970.
+    pub timestamp_ms: f64,
+}
+
+impl From<node::LedgerEntry> for PaymentRecord {
+    fn from(entry: node::LedgerEntry) -> Self {
+        PaymentRecord {
+            payment_hash: entry.payment_hash,
+            payment_id: entry.payment_id,
+            amount_msat: entry.amount_msat as f64,
+            skimmed_msat: entry.skimmed_msat as f64,
+            timestamp_ms: entry.timestamp_ms as f64,
+        }
+    }
+}
+
 /// When the wallet must run again.
 #[napi(object, object_from_js = false)]
 pub struct WakeBy {

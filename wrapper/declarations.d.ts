@@ -88,6 +88,14 @@ export interface CallOptions {
   timeoutMs?: number
 }
 
+/** Which payments `listPayments` gives. */
+export interface ListPaymentsOptions extends CallOptions {
+  /** No more than so many, 1 to 1000. Default 100. */
+  limit?: number
+  /** A payment hash: only what was received before that payment. Pass the last one's of a page to get the next page. */
+  before?: string
+}
+
 /** When `receivePayment` is over. */
 export interface ReceiveOptions {
   /** How long to wait for a first payment once the LSP is connected, in milliseconds. Default 1500. */

@@ -130,6 +130,16 @@ class MdkNode {
     return cancellable(options, (cancel) => node.listChannels(options, cancel))
   }
 
+  async getPayment(paymentHash, options) {
+    const node = MdkNode.#of(this)
+    return cancellable(options, (cancel) => node.getPayment(paymentHash, options, cancel))
+  }
+
+  async listPayments(options) {
+    const node = MdkNode.#of(this)
+    return cancellable(options, (cancel) => node.listPayments(options, cancel))
+  }
+
   [Symbol.for('nodejs.util.inspect.custom')](_depth, options, inspect) {
     if (!(#native in this)) return 'MdkNode {}'
     const known = this.#nodeId === undefined ? {} : { nodeId: this.#nodeId }

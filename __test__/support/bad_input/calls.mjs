@@ -25,6 +25,11 @@ export const ARGUMENTS = {
   },
   expirySecs: { ...whole(1, 365 * 24 * 60 * 60), valid: 900 },
   scid: { takes: (value) => value === '1x2x3', edges: ['1x2x3'], valid: '1x2x3' },
+  paymentHash: {
+    takes: (value) => typeof value === 'string' && /^[0-9a-fA-F]{64}$/.test(value),
+    edges: ['0'.repeat(63), '0'.repeat(65), 'Ab'.repeat(32), 'g'.repeat(64), 'é'.repeat(32)],
+    valid: '0'.repeat(64),
+  },
   // Any text may be an id; one that no event has is refused when the store was asked.
   eventId: { takes: isText, edges: [], valid: 'an id' },
   timeoutMs: { ...optional(whole(0, MAX_SAFE_INTEGER)), valid: 0 },
@@ -52,6 +57,8 @@ export const METHODS = {
   getJitRoute: [],
   getBalance: [],
   listChannels: [],
+  getPayment: ['paymentHash'],
+  listPayments: [],
 }
 
 /** The methods that are called with a known route here, and so only compute. */

@@ -10,5 +10,7 @@ pub const LOST_PREFIX: &str = "lost/";
 pub const NODE: &str = "node";
 /// One row per event that is not acked: `outbox/<id>`, JSON.
 pub const OUTBOX_PREFIX: &str = "outbox/";
-/// One row per payment received: `ledger/<payment hash>`, JSON; never read at boot.
-pub const LEDGER_PREFIX: &str = crate::store::COLD_PREFIX;
+/// One row per payment received: `ledger/<payment hash>`, JSON; cold, as the next: no boot reads it.
+pub const LEDGER_PREFIX: &str = "ledger/";
+/// The same payments in the order of their times: `ledger-times/<milliseconds since 1970>/<payment hash>`, empty.
+pub const LEDGER_TIMES_PREFIX: &str = "ledger-times/";

@@ -6,6 +6,7 @@ use crate::events::PaymentEvent;
 use crate::invoice::{Invoice, MintRequest};
 use crate::lsp::JitRoute;
 use crate::reply::Reply;
+use crate::wallet::ledger::{LedgerEntry, Query};
 use crate::wallet::view::{Balance, ChannelSummary};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,6 +88,11 @@ pub enum Command {
     Channels {
         pending: Pending<Vec<ChannelSummary>>,
     },
+    /// What was received.
+    Payments {
+        query: Query,
+        pending: Pending<Vec<LedgerEntry>>,
+    },
 }
 
 impl Command {
@@ -101,6 +107,7 @@ impl Command {
             Command::NextEvent { pending, .. } | Command::ReceiveNext { pending } => pending.send(Err(error)),
             Command::Balance { pending } => pending.send(Err(error)),
             Command::Channels { pending } => pending.send(Err(error)),
+            Command::Payments { pending, .. } => pending.send(Err(error)),
         }
     }
 }
@@ -176,6 +183,16 @@ impl<T: Send + 'static> Pending<T> {
     /// Answers, on this thread, before anything else happens.
     pub fn send(self, result: Result<T>) {
         answer(&self.slot, result);
+    }
+
+    /// Answers with what comes of `work`, which ends when the caller no longer waits.
+    pub async fn send_of(self, work: impl Future<Output = Result<T>>) {
+        let mut pending = self.arm();
+        let result = tokio::select! {
+            result = work => result,
+            () = std::future::poll_fn(|cx| pending.poll_abandoned(cx)) => return,
+        };
+        pending.send(result);
     }
 
     /// Whether the caller no longer waits.

@@ -18,6 +18,7 @@ mod tests;
 mod waiting;
 mod worker;
 
+pub use crate::wallet::ledger::{LedgerEntry, Query};
 pub use crate::wallet::view::{Balance, ChannelSummary, WakeBy};
 pub use command::{Call, CancelToken, Ready, ReceiveLimits};
 pub use shared::{DestroyReport, State};
@@ -143,6 +144,11 @@ impl Node {
     /// The channels as of the last commit, or of now while running.
     pub fn list_channels(&self, call: Call, reply: Reply<Vec<ChannelSummary>>) {
         self.send(|pending| Command::Channels { pending }, call, reply);
+    }
+
+    /// What was received, as of the last commit.
+    pub fn payments(&self, query: Query, call: Call, reply: Reply<Vec<LedgerEntry>>) {
+        self.send(|pending| Command::Payments { query, pending }, call, reply);
     }
 
     /// What the latest session cost so far; `None` before the first.

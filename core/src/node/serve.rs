@@ -8,6 +8,7 @@ use super::mailbox::Mailbox;
 use super::receive::Verdict;
 use super::session::Session;
 use super::waiting::{EventWaiter, ReadyWaiter, RouteWaiter, Waiting};
+use super::worker::payments;
 use crate::checkpoint::Loaded;
 use crate::error::{Code, Error, Result};
 use crate::events::{EventType, PaymentEvent};
@@ -137,7 +138,7 @@ pub(super) async fn serve(
 
         match sleep(session, waiting, mailbox, &mut ticks, &mut chain_work, wake_at).await {
             Happened::Work => {}
-            Happened::Command(command) => handle(session, waiting, command),
+            Happened::Command(command) => handle(session, waiting, command).await,
             Happened::LinkEnded => {
                 session.link = None;
                 let departing = stop_deadline.is_some();
@@ -254,7 +255,7 @@ fn chain_turn(session: &Session) -> ChainWork {
     })
 }
 
-fn handle(session: &mut Session, waiting: &mut Waiting, command: Command) {
+async fn handle(session: &mut Session, waiting: &mut Waiting, command: Command) {
     let timeouts = session.config.timeouts;
     match command {
         Command::Start { receiving, pending } => {
@@ -278,6 +279,8 @@ fn handle(session: &mut Session, waiting: &mut Waiting, command: Command) {
         Command::ReceiveNext { pending } => waiting.receive = Some(pending.arm()),
         Command::Balance { pending } => pending.send(Ok(session.wallet.summary().balance)),
         Command::Channels { pending } => pending.send(Ok(session.wallet.summary().channels)),
+        // Bounded by the store's own time-outs, and nothing is due here that could not wait for so long.
+        Command::Payments { query, pending } => pending.send_of(payments(&session.shared, &query)).await,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::failpoint::{self, Point};
 use crate::guard::guarded;
 use crate::stats::{Phase, Stats};
 use crate::store::{Batch, Rows};
+use crate::wallet::ledger::{LedgerEntry, Query};
 use crate::wallet::NodeRow;
 use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -147,14 +148,8 @@ impl Worker {
             Command::ReceiveNext { pending } => pending.send(self.shared.take_receive_error().map_or(Ok(None), Err)),
             Command::Balance { pending } => pending.send(self.read_row().await.map(|row| row.summary.balance)),
             Command::Channels { pending } => pending.send(self.read_row().await.map(|row| row.summary.channels)),
-            Command::Ack { id, pending } => {
-                let mut pending = pending.arm();
-                let acked = tokio::select! {
-                    acked = acknowledge(&self.shared, &id) => acked,
-                    () = std::future::poll_fn(|cx| pending.poll_abandoned(cx)) => return,
-                };
-                pending.send(acked);
-            }
+            Command::Ack { id, pending } => pending.send_of(acknowledge(&self.shared, &id)).await,
+            Command::Payments { query, pending } => pending.send_of(payments(&self.shared, &query)).await,
             Command::Route { pending } => match self.saved_route().await {
                 Ok(Some(route)) => pending.send(Ok(route)),
                 Ok(None) => self.session_for(Command::Route { pending }, true).await,
@@ -354,6 +349,11 @@ async fn release(session: Session) -> Result<()> {
 
 async fn read(shared: &Shared, prefixes: &[&str]) -> Result<Rows> {
     open_store(&shared.config, shared.wallet_id()?).read(prefixes).await
+}
+
+/// What the ledger says, beside whoever holds the wallet.
+pub(super) async fn payments(shared: &Shared, query: &Query) -> Result<Vec<LedgerEntry>> {
+    query.answer(open_store(&shared.config, shared.wallet_id()?).as_mut()).await
 }
 
 /// An ack while no session runs: claim, delete the row, give the lease back.

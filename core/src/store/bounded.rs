@@ -55,6 +55,15 @@ impl Store for BoundedStore {
     fn read<'a>(&'a mut self, prefixes: &'a [&'a str]) -> StoreFuture<'a, Result<Rows>> {
         Box::pin(bounded(self.each, self.inner.read(prefixes)))
     }
+
+    fn read_last<'a>(
+        &'a mut self,
+        prefix: &'a str,
+        before: Option<&'a str>,
+        limit: usize,
+    ) -> StoreFuture<'a, Result<Rows>> {
+        Box::pin(bounded(self.each, self.inner.read_last(prefix, before, limit)))
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ impl Store for Silent {
     fn read<'a>(&'a mut self, _: &'a [&'a str]) -> StoreFuture<'a, Result<Rows>> {
         Box::pin(std::future::pending())
     }
+    fn read_last<'a>(&'a mut self, _: &'a str, _: Option<&'a str>, _: usize) -> StoreFuture<'a, Result<Rows>> {
+        Box::pin(std::future::pending())
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -33,6 +36,7 @@ async fn a_silent_store_is_unavailable_on_every_operation_and_a_commit_is_unknow
         store.check(at).await.err(),
         store.release(at).await.err(),
         store.read(&["node"]).await.err(),
+        store.read_last("ledger/", None, 1).await.err(),
     ];
     for error in failures {
         let error = error.unwrap();

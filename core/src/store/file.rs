@@ -125,10 +125,10 @@ impl FileStore {
     }
 
     /// By path and not through the holder's connection: what counts is what the next claimant would load.
-    async fn rows(&self, prefixes: &[&str]) -> Result<Rows> {
+    async fn rows(&self, read: impl Fn(&mut Db) -> std::result::Result<Rows, Fault>) -> Result<Rows> {
         let path = self.path("sqlite");
         unless_busy(|| match Db::open_to_read(&path, &self.wallet)? {
-            Some(mut db) => db.rows(prefixes),
+            Some(mut db) => read(&mut db),
             None => Ok(Rows::new()),
         })
         .await
@@ -157,7 +157,16 @@ impl Store for FileStore {
     }
 
     fn read<'a>(&'a mut self, prefixes: &'a [&'a str]) -> StoreFuture<'a, Result<Rows>> {
-        Box::pin(self.rows(prefixes))
+        Box::pin(self.rows(|db| db.rows(prefixes)))
+    }
+
+    fn read_last<'a>(
+        &'a mut self,
+        prefix: &'a str,
+        before: Option<&'a str>,
+        limit: usize,
+    ) -> StoreFuture<'a, Result<Rows>> {
+        Box::pin(self.rows(move |db| db.last_rows(prefix, before, limit)))
     }
 }
 

@@ -198,6 +198,21 @@ impl Store for MemoryStore {
             Ok(wanted.map(|(key, value)| (key.clone(), value.clone())).collect())
         })
     }
+
+    fn read_last<'a>(
+        &'a mut self,
+        prefix: &'a str,
+        before: Option<&'a str>,
+        limit: usize,
+    ) -> StoreFuture<'a, Result<Rows>> {
+        Box::pin(async move {
+            let state = self.wallet.state();
+            let wanted = state.rows.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
+            let wanted = wanted.take_while(|(key, _)| before.is_none_or(|before| key.as_str() < before));
+            let all: Vec<_> = wanted.collect();
+            Ok(all.into_iter().rev().take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
+        })
+    }
 }
 
 #[cfg(test)]

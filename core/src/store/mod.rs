@@ -28,7 +28,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 pub type Rows = BTreeMap<String, Vec<u8>>;
 
 /// Rows under this prefix are not loaded by a claim: what grows with each payment lives here, so that boot stays flat (P7).
-pub const COLD_PREFIX: &str = "ledger/";
+pub const COLD_PREFIX: &str = "ledger";
 
 /// A wallet's name in a store: a keyed hash of (network, node id), so that a store never learns the node id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -168,6 +168,15 @@ pub trait Store {
 
     /// The rows whose keys start with one of the prefixes, from the last commit of whoever holds the wallet. Needs no lease.
     fn read<'a>(&'a mut self, prefixes: &'a [&'a str]) -> StoreFuture<'a, Result<Rows>>;
+
+    /// Of the rows whose keys start with the prefix and stand before `before`, the last `limit` in the order of their keys. Reads
+    /// no others, however many there are. Needs no lease.
+    fn read_last<'a>(
+        &'a mut self,
+        prefix: &'a str,
+        before: Option<&'a str>,
+        limit: usize,
+    ) -> StoreFuture<'a, Result<Rows>>;
 }
 
 /// The store of a wallet at that address. Does no I/O.

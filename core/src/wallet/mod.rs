@@ -8,6 +8,7 @@
 
 mod channel_policy;
 mod ldk_events;
+pub mod ledger;
 mod payment_policy;
 mod payments;
 mod receipts;

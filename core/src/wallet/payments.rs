@@ -1,11 +1,10 @@
 //! What becomes of payments: claimed or refused, told, and written into the ledger.
 
+use super::ledger::LedgerEntry;
 use super::payment_policy::{refusal, Claimable, Refusal};
-use super::receipts;
 use super::view::hex;
 use super::Wallet;
 use crate::clock;
-use crate::error::{Code, Error};
 use crate::events::{EventType, PaymentEvent};
 use crate::failpoint::{self, Point};
 use crate::payment_secret::asked_msat;
@@ -13,19 +12,9 @@ use lightning::chain::channelmonitor::HTLC_FAIL_BACK_BUFFER;
 use lightning::events::{ClaimedHTLC, PaymentPurpose};
 use lightning::sign::NodeSigner;
 use lightning::types::payment::PaymentHash;
-use serde::Serialize;
 
 /// Unacked refusals that are kept: every boot reads them.
 const MAX_REFUSALS: usize = 100;
-
-/// A received payment, for good.
-#[derive(Serialize)]
-struct LedgerRow<'a> {
-    payment_hash: &'a str,
-    amount_msat: u64,
-    skimmed_msat: u64,
-    timestamp_ms: u64,
-}
 
 impl Wallet {
     /// Of a payment whose parts are all there. `deadline` is the height from which on LDK would fail it back by itself.
@@ -76,10 +65,10 @@ impl Wallet {
         let skimmed_msat = htlcs.iter().map(|htlc| htlc.counterparty_skimmed_fee_msat).sum();
         let payment_hash = hex(&hash.0);
         let timestamp_ms = clock::now_ms();
-        let ledger = LedgerRow { payment_hash: &payment_hash, amount_msat, skimmed_msat, timestamp_ms };
-        match serde_json::to_vec(&ledger) {
-            Ok(bytes) => self.staged.put(receipts::key(&hash.0), bytes),
-            Err(error) => self.loaded.fault().raise(Error::new(Code::Internal, format!("a ledger row: {error}"))),
+        let (entry_hash, payment_id) = (payment_hash.clone(), id.clone());
+        let entry = LedgerEntry { payment_hash: entry_hash, payment_id, amount_msat, skimmed_msat, timestamp_ms };
+        if let Err(error) = entry.stage(&mut self.staged) {
+            self.loaded.fault().raise(error);
         }
         self.outbox.push(PaymentEvent {
             id: id.clone(),

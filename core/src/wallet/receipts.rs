@@ -17,7 +17,8 @@
 //!   LDK's timer if they never are.
 //! * **Refused before** (skim, amount, too late): no row. It may be paid again, properly.
 
-use crate::checkpoint::rows::LEDGER_PREFIX;
+use super::ledger;
+use super::view::hex;
 use crate::store::Rows;
 use lightning::events::ClaimedHTLC;
 use lightning::ln::channel_state::{ChannelDetails, InboundHTLCDetails, InboundHTLCStateDetails};
@@ -106,5 +107,5 @@ fn may_be_claimed(htlc: &InboundHTLCDetails) -> bool {
 
 /// The ledger's row of a payment.
 pub(super) fn key(hash: &[u8; 32]) -> String {
-    format!("{LEDGER_PREFIX}{}", super::view::hex(hash))
+    ledger::key(&hex(hash))
 }

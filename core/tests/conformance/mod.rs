@@ -58,6 +58,7 @@ macro_rules! store_conformance {
             a_nonce_of_two_commits_ago_is_refused
             cold_rows_are_not_loaded_but_read
             prefixes_select_exactly_what_starts_with_them
+            the_last_rows_come_from_the_end_and_no_more_than_asked_for
             a_reader_without_a_lease_sees_what_is_committed_beside_the_holder
             reading_a_wallet_that_was_never_claimed_finds_nothing
             values_of_a_megabyte_and_empty_values_come_back_as_they_were

@@ -6,10 +6,10 @@ use mayfly_core::store::{Batch, Outcome, Position, Rows, Seq, Standing, COLD_PRE
 pub async fn cold_rows_are_not_loaded_but_read(place: &impl Place) {
     let mut store = place();
     let at = claim(&mut *store).await.position;
-    let (cold1, cold2) = (format!("{COLD_PREFIX}1"), format!("{COLD_PREFIX}2/x"));
-    // Neighbours of the prefix in byte order, and the prefix without its slash, are hot.
+    let (cold1, cold2) = (format!("{COLD_PREFIX}/1"), format!("{COLD_PREFIX}-times/2/x"));
+    // Neighbours of the prefix in byte order are hot, and what is a part of it.
     let hot: &[(&str, &[u8])] =
-        &[("ledger", b"h"), ("ledger.", b"h"), ("ledger0", b"h"), ("ledges", b"h"), ("a", b"h")];
+        &[("ledge", b"h"), ("ledgeq~", b"h"), ("ledges", b"h"), ("m/ledger/1", b"h"), ("a", b"h")];
     let mut change = batch(hot);
     change.put(cold1.clone(), b"c1".to_vec());
     change.put(cold2.clone(), b"c2".to_vec());
@@ -43,6 +43,34 @@ pub async fn prefixes_select_exactly_what_starts_with_them(place: &impl Place) {
     }
 }
 
+pub async fn the_last_rows_come_from_the_end_and_no_more_than_asked_for(place: &impl Place) {
+    let mut store = place();
+    let at = claim(&mut *store).await.position;
+    let all: &[(&str, &[u8])] =
+        &[("a", b"0"), ("a/1", b"1"), ("a/2", b"2"), ("a/3", b"3"), ("a0", b"4"), ("b", b"5"), ("\u{10ffff}x", b"6")];
+    commit(&mut *store, at, &batch(all)).await;
+    let mut reader = place();
+    for (prefix, before, limit, expected) in [
+        ("a/", None, 9, &all[1..4]),
+        ("a/", None, 2, &all[2..4]),
+        ("a/", None, 0, &all[..0]),
+        ("a/", Some("a/3"), 9, &all[1..3]),
+        ("a/", Some("a/3"), 1, &all[2..3]),
+        ("a/", Some("a/1"), 9, &all[..0]),
+        ("a/", Some(""), 9, &all[..0]),
+        // A key need not be there to be a bound, and one behind the prefix bounds nothing.
+        ("a/", Some("a/2x"), 9, &all[1..3]),
+        ("a/", Some("zz"), 9, &all[1..4]),
+        ("", None, 2, &all[5..7]),
+        ("", Some("b"), 2, &all[3..5]),
+        ("\u{10ffff}", None, 9, &all[6..]),
+        ("zz", None, 9, &all[..0]),
+    ] {
+        let found = reader.read_last(prefix, before, limit).await.unwrap();
+        assert_eq!(found, rows_of(expected), "{prefix:?} before {before:?}, {limit}");
+    }
+}
+
 pub async fn a_reader_without_a_lease_sees_what_is_committed_beside_the_holder(place: &impl Place) {
     let mut holder = place();
     let mut reader = place();
@@ -63,6 +91,7 @@ pub async fn a_reader_without_a_lease_sees_what_is_committed_beside_the_holder(p
 
 pub async fn reading_a_wallet_that_was_never_claimed_finds_nothing(place: &impl Place) {
     assert_eq!(place().read(&["", COLD_PREFIX]).await.unwrap(), Rows::new());
+    assert_eq!(place().read_last("", None, 9).await.unwrap(), Rows::new());
 }
 
 pub async fn values_of_a_megabyte_and_empty_values_come_back_as_they_were(place: &impl Place) {

@@ -42,6 +42,14 @@ impl Store for Recorder {
     fn read<'a>(&'a mut self, prefixes: &'a [&'a str]) -> StoreFuture<'a, Result<Rows>> {
         self.inner.read(prefixes)
     }
+    fn read_last<'a>(
+        &'a mut self,
+        prefix: &'a str,
+        before: Option<&'a str>,
+        limit: usize,
+    ) -> StoreFuture<'a, Result<Rows>> {
+        self.inner.read_last(prefix, before, limit)
+    }
 }
 
 struct Lab {

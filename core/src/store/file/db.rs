@@ -225,6 +225,28 @@ impl Db {
         })
     }
 
+    /// The last rows under a prefix and before a key, in one walk along the index from its end.
+    pub(super) fn last_rows(&mut self, prefix: &str, before: Option<&str>, limit: usize) -> Result<Rows> {
+        let end = after_prefix(prefix);
+        let until = match (end.as_deref(), before) {
+            (Some(end), Some(before)) => Some(end.min(before)),
+            (end, before) => end.or(before),
+        };
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.run(|conn| match until {
+            Some(until) => pairs(
+                conn,
+                "SELECT key, value FROM item WHERE key >= ?1 AND key < ?2 ORDER BY key DESC LIMIT ?3",
+                params![prefix, until, limit],
+            ),
+            None => pairs(
+                conn,
+                "SELECT key, value FROM item WHERE key >= ?1 ORDER BY key DESC LIMIT ?2",
+                params![prefix, limit],
+            ),
+        })
+    }
+
     fn check_wallet(&mut self, wallet: &WalletId) -> Result<()> {
         let found: [u8; 32] = self.run(|conn| conn.query_row("SELECT wallet FROM lease", [], |row| row.get(0)))?;
         if found == wallet.0 {
@@ -239,20 +261,24 @@ impl Db {
     }
 }
 
+/// The rows that a query finds.
+fn pairs(conn: &Connection, sql: &str, params: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<Rows> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut found = statement.query(params)?;
+    let mut rows = Rows::new();
+    while let Some(row) = found.next()? {
+        rows.insert(row.get(0)?, row.get(1)?);
+    }
+    Ok(rows)
+}
+
 /// Rows with `from <= key < until`, in one walk along the index.
 fn load(tx: &Transaction<'_>, rows: &mut Rows, from: &str, until: Option<&str>) -> rusqlite::Result<()> {
-    let mut take = |sql: &str, params: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<()> {
-        let mut statement = tx.prepare_cached(sql)?;
-        let mut found = statement.query(params)?;
-        while let Some(row) = found.next()? {
-            rows.insert(row.get(0)?, row.get(1)?);
-        }
-        Ok(())
-    };
-    match until {
-        Some(until) => take("SELECT key, value FROM item WHERE key >= ?1 AND key < ?2", &[&from, &until]),
-        None => take("SELECT key, value FROM item WHERE key >= ?1", &[&from]),
-    }
+    rows.append(&mut match until {
+        Some(until) => pairs(tx, "SELECT key, value FROM item WHERE key >= ?1 AND key < ?2", params![from, until])?,
+        None => pairs(tx, "SELECT key, value FROM item WHERE key >= ?1", params![from])?,
+    });
+    Ok(())
 }
 
 /// The first string after all that start with the prefix, in the order of their bytes (SQLite's, and Rust's); `None` if there

@@ -1,3 +1,4 @@
+mod ledger;
 mod money;
 mod payment_policy;
 mod receipts;

@@ -87,6 +87,15 @@ impl Store for Watched {
             Reads::Hang => Box::pin(std::future::pending()),
         }
     }
+
+    fn read_last<'a>(
+        &'a mut self,
+        prefix: &'a str,
+        before: Option<&'a str>,
+        limit: usize,
+    ) -> StoreFuture<'a, Result<Rows>> {
+        self.inner.read_last(prefix, before, limit)
+    }
 }
 
 /// The LSP, and the wallet's life of now.
