@@ -126,7 +126,11 @@ export class Books {
   async ledger() {
     assert.deepEqual(await sql(this.wallet, 'PRAGMA integrity_check'), [{ integrity_check: 'ok' }])
     const rows = await sql(this.wallet, "SELECT key, CAST(value AS TEXT) AS row FROM item WHERE key BETWEEN 'ledger/' AND 'ledger/~'")
-    return rows.map(({ key, row }) => ({ id: key.slice('ledger/'.length), ...JSON.parse(row) }))
+    return rows.map(({ key, row }) => {
+      const { payment_id: id, ...payment } = JSON.parse(row)
+      assert.equal(key, `ledger/${payment.payment_hash}`)
+      return { id, ...payment }
+    })
   }
 }
 
