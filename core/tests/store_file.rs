@@ -327,7 +327,7 @@ async fn a_log_whose_database_is_lost_is_not_thrown_away() {
 #[tokio::test]
 async fn a_newer_schema_and_a_database_of_another_program_are_refused_unchanged() {
     for (sql, says) in [
-        ("PRAGMA application_id = 0x4d59464c; PRAGMA user_version = 2; CREATE TABLE lease (x)", "newer version"),
+        ("PRAGMA application_id = 0x4d59464c; PRAGMA user_version = 3; CREATE TABLE lease (x)", "newer version"),
         ("CREATE TABLE somebody_elses (x)", "another program"),
         ("PRAGMA user_version = 1", "another program"),
     ] {

@@ -8,12 +8,16 @@
 //! * A store that is only opened or read creates nothing. The first claim makes the directory (0700) and the files (0600).
 //! * Every write checks the epoch and the sequence number in its own transaction, and before that, that lock and database are
 //!   still the files that we claimed: someone who deletes or restores them under a holder ends that holder (`Fenced`).
+//! * What was written is what is read: a row that the disk changed, lost or took back in time ends in `STATE_CORRUPT` (`sums.rs`).
 //! * Nothing waits in SQLite: its busy handler is off. Only the holder writes, so "busy" is a reader that repairs the log, a
 //!   backup, or somebody's shell; it gets a few short pauses, then the call fails with `STORE_UNAVAILABLE`.
 //!
 //! A commit blocks its thread for one flush of the log to the disk. That is meant: nothing of that node may happen before the disk has it.
 
 mod db;
+mod fault;
+mod schema;
+mod sums;
 
 use super::{Batch, Claimant, Nonce, Outcome, Position, Rows, Snapshot, Standing, Store, StoreFuture, WalletId};
 use crate::error::{Error, Result};

@@ -10,57 +10,28 @@
 //! A trap of POSIX record locks, which SQLite uses: closing *any* descriptor of the database drops all locks that this process
 //! has on it, those of other threads too. So nothing but SQLite opens the file, except to create it.
 
+use super::fault::{corrupt, failed, fault, Result};
+use super::schema::{self, content, Content};
+use super::sums::{self, is_warm, Sum};
 use crate::clock;
-use crate::error::{shown, Code, Error, Holder};
+use crate::error::{Error, Holder};
 use crate::failpoint::{self, Point};
 use crate::store::{Batch, Claimant, Epoch, Nonce, Position, Rows, Seq, Snapshot, WalletId, COLD_PREFIX};
 use rusqlite::config::DbConfig;
-use rusqlite::{params, Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{params, Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// "MYFL": tells our databases from others.
-const APPLICATION_ID: i64 = 0x4d59_464c;
-/// The schema below. A newer one is refused, not guessed at.
-const SCHEMA_VERSION: i64 = 1;
-
-/// One row of lease. Rows by key in a table with an index, not `WITHOUT ROWID`: monitors are large, and large rows inside an
-/// index make every search through them slow.
-const SCHEMA: &str = "
-CREATE TABLE lease (
-    id INTEGER PRIMARY KEY CHECK (id = 1), wallet BLOB NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, last_commit BLOB,
-    pid INTEGER, host TEXT, since_ms INTEGER NOT NULL
-) STRICT;
-CREATE TABLE item (key TEXT NOT NULL UNIQUE, value BLOB NOT NULL) STRICT;";
-
-/// Why an operation failed, and whether a short pause may help.
-pub(super) enum Fault {
-    Busy(Error),
-    Failed(Error),
-}
-
-impl Fault {
-    pub(super) fn into_error(self) -> Error {
-        match self {
-            Fault::Busy(error) | Fault::Failed(error) => error,
-        }
-    }
-}
-
-type Result<T> = std::result::Result<T, Fault>;
+pub(super) use super::fault::Fault;
 
 /// An open database of one wallet.
 pub(super) struct Db {
     conn: Connection,
     path: PathBuf,
-}
-
-/// What a database holds, before anything is trusted.
-enum Content {
-    Nothing,
-    Ours,
+    /// Rows can be checked. An older database gets its sums from its next holder; until then it is only read.
+    has_sums: bool,
 }
 
 impl Db {
@@ -84,17 +55,12 @@ impl Db {
                 format!("{} is on a file system without shared memory, which SQLite's log needs; use a folder on a local disk", path.display()),
             )));
         }
-        if let Content::Nothing = content {
-            db.run(|conn| {
-                let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                tx.execute_batch(SCHEMA)?;
-                tx.execute("INSERT INTO lease (id, wallet, epoch, seq, since_ms) VALUES (1, ?1, 0, 0, 0)", [wallet.0])?;
-                tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-                tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-                failpoint::reached(Point::MidSchema);
-                tx.commit()
-            })?;
+        match content {
+            Content::Nothing => db.run(|conn| schema::create(conn, wallet))?,
+            Content::WithoutSums => db.run(schema::add_sums)?,
+            Content::Ours => {}
         }
+        db.has_sums = true;
         db.check_wallet(wallet)?;
         Ok(db)
     }
@@ -109,7 +75,8 @@ impl Db {
         let mut db = Db::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         match db.run(|conn| content(&conn.transaction()?))?? {
             Content::Nothing => Ok(None),
-            Content::Ours => {
+            found @ (Content::Ours | Content::WithoutSums) => {
+                db.has_sums = matches!(found, Content::Ours);
                 db.check_wallet(wallet)?;
                 Ok(Some(db))
             }
@@ -120,7 +87,7 @@ impl Db {
         // Not a URI: a folder may be called anything. No mutex: a connection is used by one thread at a time, by `&mut`.
         let conn =
             Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|e| fault(path, &e))?;
-        let mut db = Db { conn, path: path.to_owned() };
+        let mut db = Db { conn, path: path.to_owned(), has_sums: false };
         db.run(|conn| {
             conn.busy_timeout(Duration::ZERO)?;
             // Readers too: the last one out would otherwise write the whole log back, and block a claim while it does.
@@ -139,23 +106,35 @@ impl Db {
     /// The next epoch, the holder's name and the rows to boot from, in one transaction: what is loaded is what the raised
     /// epoch protects.
     pub(super) fn claim(&mut self, claimant: &Claimant) -> Result<Snapshot> {
-        self.run(|conn| {
+        let claimed = self.run(|conn| {
             let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let position = tx.query_row(
-                "UPDATE lease SET epoch = epoch + 1, pid = ?1, host = ?2, since_ms = ?3 RETURNING epoch, seq",
+            let (position, total) = tx.query_row(
+                "UPDATE lease SET epoch = epoch + 1, pid = ?1, host = ?2, since_ms = ?3 RETURNING epoch, seq, sum",
                 params![claimant.pid, claimant.host, clock::now_ms()],
-                |row| Ok(Position { epoch: Epoch(row.get(0)?), seq: Seq(row.get(1)?) }),
+                |row| {
+                    Ok((
+                        Position { epoch: Epoch(row.get(0)?), seq: Seq(row.get(1)?) },
+                        Sum::from(row.get::<_, [u8; sums::BYTES]>(2)?),
+                    ))
+                },
             )?;
-            let mut rows = Rows::new();
+            let mut loaded = Loaded::default();
             // Two ranges around the cold rows, so that the boot does not even walk over them.
-            load(&tx, &mut rows, "", Some(COLD_PREFIX))?;
+            loaded.load(&tx, "", Some(COLD_PREFIX), true)?;
             if let Some(after) = after_prefix(COLD_PREFIX) {
-                load(&tx, &mut rows, &after, None)?;
+                loaded.load(&tx, &after, None, true)?;
             }
-            failpoint::reached(Point::MidClaim);
-            tx.commit()?;
-            Ok(Snapshot { position, rows })
-        })
+            if loaded.spoilt.is_none() && loaded.total != total {
+                loaded.spoilt = Some("some of its rows are gone, or older than the others".to_owned());
+            }
+            if loaded.spoilt.is_none() {
+                failpoint::reached(Point::MidClaim);
+                tx.commit()?;
+            }
+            Ok((position, loaded))
+        });
+        let (position, loaded) = claimed?;
+        Ok(Snapshot { position, rows: loaded.whole(&self.path)? })
     }
 
     /// Writes the batch at that position. `None`, and nothing written, if the wallet is not there and it was not this nonce
@@ -164,29 +143,49 @@ impl Db {
         self.run(|conn| {
             let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let next = Seq(at.seq.0.saturating_add(1));
-            let (found, last) = tx.query_row("SELECT epoch, seq, last_commit FROM lease", [], |row| {
-                let last: Option<[u8; 16]> = row.get(2)?;
-                Ok((Position { epoch: Epoch(row.get(0)?), seq: Seq(row.get(1)?) }, last))
-            })?;
+            let (found, last, mut total) =
+                tx.query_row("SELECT epoch, seq, last_commit, sum FROM lease", [], |row| {
+                    let last: Option<[u8; 16]> = row.get(2)?;
+                    let total = Sum::from(row.get::<_, [u8; sums::BYTES]>(3)?);
+                    Ok((Position { epoch: Epoch(row.get(0)?), seq: Seq(row.get(1)?) }, last, total))
+                })?;
             if found == (Position { epoch: at.epoch, seq: next }) && last == Some(nonce.0) {
                 return Ok(Some(next));
             }
             if found != at {
                 return Ok(None);
             }
-            tx.execute("UPDATE lease SET seq = ?1, last_commit = ?2", params![next.0, nonce.0])?;
             {
+                let mut written = tx.prepare_cached("SELECT sum FROM item WHERE key = ?1")?;
+                let mut leave = |total: &mut Sum, key: &str| -> rusqlite::Result<()> {
+                    let sum: Option<[u8; sums::BYTES]> = written.query_row([key], |row| row.get(0)).optional()?;
+                    sum.into_iter().for_each(|sum| total.toggle(sum.into()));
+                    Ok(())
+                };
                 let mut delete = tx.prepare_cached("DELETE FROM item WHERE key = ?1")?;
                 for key in batch.deletes() {
+                    if is_warm(key) {
+                        leave(&mut total, key)?;
+                    }
                     delete.execute([key])?;
                 }
                 let mut put = tx.prepare_cached(
-                    "INSERT INTO item (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                    "INSERT INTO item (key, value, sum) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (key) DO UPDATE SET value = excluded.value, sum = excluded.sum",
                 )?;
                 for (key, value) in batch.puts() {
-                    put.execute(params![key, value])?;
+                    let sum = Sum::of_row(key, value);
+                    if is_warm(key) {
+                        leave(&mut total, key)?;
+                        total.toggle(sum);
+                    }
+                    put.execute(params![key, value, sum.bytes()])?;
                 }
             }
+            tx.execute(
+                "UPDATE lease SET seq = ?1, last_commit = ?2, sum = ?3",
+                params![next.0, nonce.0, total.bytes()],
+            )?;
             failpoint::reached(Point::MidCommit);
             tx.commit()?;
             Ok(Some(next))
@@ -215,14 +214,16 @@ impl Db {
 
     /// The rows under the prefixes, all from one commit.
     pub(super) fn rows(&mut self, prefixes: &[&str]) -> Result<Rows> {
-        self.run(|conn| {
+        let has_sums = self.has_sums;
+        let loaded = self.run(|conn| {
             let tx = conn.transaction()?;
-            let mut rows = Rows::new();
+            let mut loaded = Loaded::default();
             for prefix in prefixes {
-                load(&tx, &mut rows, prefix, after_prefix(prefix).as_deref())?;
+                loaded.load(&tx, prefix, after_prefix(prefix).as_deref(), has_sums)?;
             }
-            Ok(rows)
-        })
+            Ok(loaded)
+        })?;
+        loaded.whole(&self.path)
     }
 
     /// The last rows under a prefix and before a key, in one walk along the index from its end.
@@ -233,18 +234,16 @@ impl Db {
             (end, before) => end.or(before),
         };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut loaded = Loaded::default();
+        let has_sums = self.has_sums;
         self.run(|conn| match until {
-            Some(until) => pairs(
-                conn,
-                "SELECT key, value FROM item WHERE key >= ?1 AND key < ?2 ORDER BY key DESC LIMIT ?3",
-                params![prefix, until, limit],
-            ),
-            None => pairs(
-                conn,
-                "SELECT key, value FROM item WHERE key >= ?1 ORDER BY key DESC LIMIT ?2",
-                params![prefix, limit],
-            ),
-        })
+            Some(until) => {
+                let which = "key >= ?1 AND key < ?2 ORDER BY key DESC LIMIT ?3";
+                loaded.find(conn, which, params![prefix, until, limit], has_sums)
+            }
+            None => loaded.find(conn, "key >= ?1 ORDER BY key DESC LIMIT ?2", params![prefix, limit], has_sums),
+        })?;
+        loaded.whole(&self.path)
     }
 
     fn check_wallet(&mut self, wallet: &WalletId) -> Result<()> {
@@ -261,24 +260,55 @@ impl Db {
     }
 }
 
-/// The rows that a query finds.
-fn pairs(conn: &Connection, sql: &str, params: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<Rows> {
-    let mut statement = conn.prepare_cached(sql)?;
-    let mut found = statement.query(params)?;
-    let mut rows = Rows::new();
-    while let Some(row) = found.next()? {
-        rows.insert(row.get(0)?, row.get(1)?);
-    }
-    Ok(rows)
+/// Rows as they are found, and what is wrong with them.
+#[derive(Default)]
+struct Loaded {
+    rows: Rows,
+    /// The sum of all their sums.
+    total: Sum,
+    spoilt: Option<String>,
 }
 
-/// Rows with `from <= key < until`, in one walk along the index.
-fn load(tx: &Transaction<'_>, rows: &mut Rows, from: &str, until: Option<&str>) -> rusqlite::Result<()> {
-    rows.append(&mut match until {
-        Some(until) => pairs(tx, "SELECT key, value FROM item WHERE key >= ?1 AND key < ?2", params![from, until])?,
-        None => pairs(tx, "SELECT key, value FROM item WHERE key >= ?1", params![from])?,
-    });
-    Ok(())
+impl Loaded {
+    /// Rows with `from <= key < until`, in one walk along the index.
+    fn load(&mut self, conn: &Connection, from: &str, until: Option<&str>, has_sums: bool) -> rusqlite::Result<()> {
+        match until {
+            Some(until) => self.find(conn, "key >= ?1 AND key < ?2", params![from, until], has_sums),
+            None => self.find(conn, "key >= ?1", params![from], has_sums),
+        }
+    }
+
+    /// The rows that fit a condition.
+    fn find(
+        &mut self,
+        conn: &Connection,
+        which: &str,
+        params: &[&dyn rusqlite::ToSql],
+        has_sums: bool,
+    ) -> rusqlite::Result<()> {
+        let sum = if has_sums { "sum" } else { "NULL" };
+        let mut statement = conn.prepare_cached(&format!("SELECT key, value, {sum} FROM item WHERE {which}"))?;
+        let mut found = statement.query(params)?;
+        while let Some(row) = found.next()? {
+            let written: Option<[u8; sums::BYTES]> = row.get(2)?;
+            self.take(row.get(0)?, row.get(1)?, written.map(Sum::from));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, key: String, value: Vec<u8>, written: Option<Sum>) {
+        if let Some(written) = written {
+            self.total.toggle(written);
+            if written != Sum::of_row(&key, &value) {
+                self.spoilt = Some(format!("row {key} is not what was written"));
+            }
+        }
+        self.rows.insert(key, value);
+    }
+
+    fn whole(self, path: &Path) -> Result<Rows> {
+        self.spoilt.map_or(Ok(self.rows), |why| Err(corrupt(path, &why)))
+    }
 }
 
 /// The first string after all that start with the prefix, in the order of their bytes (SQLite's, and Rust's); `None` if there
@@ -316,76 +346,6 @@ fn create_file(path: &Path) -> Result<()> {
         return Err(corrupt(path, "it is empty or was deleted, but the log beside it is not"));
     }
     Ok(())
-}
-
-/// Whose database it is. The inner result is the verdict on a foreign one.
-fn content(tx: &Transaction<'_>) -> rusqlite::Result<Result<Content>> {
-    let path = || PathBuf::from(tx.path().unwrap_or_default());
-    let application: i64 = tx.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let version: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let tables: i64 = tx.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    Ok(match (application, version, tables) {
-        (0, 0, 0) => Ok(Content::Nothing),
-        (APPLICATION_ID, SCHEMA_VERSION, _) => Ok(Content::Ours),
-        (APPLICATION_ID, newer, _) if newer > SCHEMA_VERSION => Err(Fault::Failed(Error::new(
-            Code::StateCorrupt,
-            format!(
-                "{} was written by a newer version (schema {newer}, this version knows {SCHEMA_VERSION}); upgrade, do not delete it",
-                path().display()
-            ),
-        ))),
-        _ => Err(corrupt(&path(), "it is a database of another program, or of an unknown schema")),
-    })
-}
-
-fn failed(what: &str, path: &Path, error: &io::Error) -> Fault {
-    Fault::Failed(crate::lock::io_error(what, path, error))
-}
-
-fn corrupt(path: &Path, why: &str) -> Fault {
-    // SQLite repeats what it found, which may be anything.
-    let why = shown(why, 200);
-    Fault::Failed(Error::new(
-        Code::StateCorrupt,
-        format!(
-            "{} does not load: {why}. Nothing was changed. Keep it and the files beside it, check the disk, and check the option \
-             `store`. Do not put an older copy in its place while the wallet may have channels: old channel state can lose money",
-            path.display()
-        ),
-    ))
-}
-
-/// What an error of SQLite means for the caller.
-fn fault(path: &Path, error: &rusqlite::Error) -> Fault {
-    let code = match error {
-        rusqlite::Error::SqliteFailure(e, _) | rusqlite::Error::SqlInputError { error: e, .. } => e.code,
-        // The rest of rusqlite's errors say that a row or a column was not what the schema promises.
-        _ => return corrupt(path, &error.to_string()),
-    };
-    let unavailable = || {
-        Error::new(
-            Code::StoreUnavailable,
-            format!("the database {} cannot be used: {error}; check that this user may write it, and that the disk has room", path.display()),
-        )
-    };
-    match code {
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
-            Fault::Busy(Error::new(
-                Code::StoreUnavailable,
-                format!(
-                    "the database {} is in use by something that is not its holder ({error}); end that and try again",
-                    path.display()
-                ),
-            ))
-        }
-        // `Unknown` is a statement that does not fit the tables.
-        ErrorCode::DatabaseCorrupt
-        | ErrorCode::NotADatabase
-        | ErrorCode::TypeMismatch
-        | ErrorCode::ConstraintViolation
-        | ErrorCode::Unknown => corrupt(path, &error.to_string()),
-        _ => Fault::Failed(unavailable()),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
+use crate::error::Code;
 
 #[test]
 fn the_string_after_a_prefix_is_after_all_that_start_with_it() {
