@@ -68,6 +68,13 @@ export declare class MdkNode {
   getBalance(options?: CallOptions): Promise<Balance>
   /** The wallet's channels. */
   listChannels(options?: CallOptions): Promise<Array<NodeChannel>>
+  /** The payment with that hash, if it was received: as of the last commit, unacked or not; needs no lease. `null` if not. */
+  getPayment(paymentHash: string, options?: CallOptions): Promise<PaymentRecord | null>
+  /**
+   * The payments that were received, newest first, as of the last commit; needs no lease. A page costs the same however many
+   * there are.
+   */
+  listPayments(options?: ListPaymentsOptions): Promise<Array<PaymentRecord>>
   /**
    * The events, one after the other, waiting for the next. The previous event is acked when the next is asked for: one whose
    * handling threw, or broke out of the loop, is delivered again.
@@ -254,6 +261,20 @@ export interface PaymentMetadata {
   amountMsat?: number
 }
 
+/** A payment that was received, from the wallet's ledger. */
+export interface PaymentRecord {
+  /** 64 hex characters. An invoice is paid once, so it names one payment. */
+  paymentHash: string
+  /** The `id` of its `Received` event. */
+  paymentId: string
+  /** What arrived, net of the skim, in millisatoshi. */
+  amountMsat: number
+  /** What the LSP kept, in millisatoshi. */
+  skimmedMsat: number
+  /** When it was claimed, in milliseconds since 1970. */
+  timestampMs: number
+}
+
 /**
  * Hears the records of all nodes of this process, from `minLevel` (default `'info'`) up; `null` ends it. One listener for
  * the main thread and one for each worker. It never keeps the process alive, what it throws is ignored, and when the
@@ -356,6 +377,14 @@ export interface CallOptions {
   signal?: AbortSignal
   /** Ends the call with `TIMEOUT` after so many milliseconds. */
   timeoutMs?: number
+}
+
+/** Which payments `listPayments` gives. */
+export interface ListPaymentsOptions extends CallOptions {
+  /** No more than so many, 1 to 1000. Default 100. */
+  limit?: number
+  /** A payment hash: only what was received before that payment. Pass the last one's of a page to get the next page. */
+  before?: string
 }
 
 /** When `receivePayment` is over. */

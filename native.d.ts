@@ -101,6 +101,13 @@ export declare class MdkNode {
   getBalance(options?: CallOptions): Promise<Balance>
   /** The wallet's channels. */
   listChannels(options?: CallOptions): Promise<Array<NodeChannel>>
+  /** The payment with that hash, if it was received: as of the last commit, unacked or not; needs no lease. `null` if not. */
+  getPayment(paymentHash: string, options?: CallOptions): Promise<PaymentRecord | null>
+  /**
+   * The payments that were received, newest first, as of the last commit; needs no lease. A page costs the same however many
+   * there are.
+   */
+  listPayments(options?: ListPaymentsOptions): Promise<Array<PaymentRecord>>
 }
 
 /** What the wallet owns, as of the last commit. */
@@ -265,6 +272,20 @@ export interface PaymentMetadata {
   scid: string
   /** In millisatoshi; absent when the payer chooses. */
   amountMsat?: number
+}
+
+/** A payment that was received, from the wallet's ledger. */
+export interface PaymentRecord {
+  /** 64 hex characters. An invoice is paid once, so it names one payment. */
+  paymentHash: string
+  /** The `id` of its `Received` event. */
+  paymentId: string
+  /** What arrived, net of the skim, in millisatoshi. */
+  amountMsat: number
+  /** What the LSP kept, in millisatoshi. */
+  skimmedMsat: number
+  /** When it was claimed, in milliseconds since 1970. */
+  timestampMs: number
 }
 
 /**
