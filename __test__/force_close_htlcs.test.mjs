@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { FINAL, glance, mine, onlyChannel } from './support/chain.mjs'
-import { confirmed, isSpent, mineTo, outputOf, publish, remember, stateThat, states, total } from './support/cheat.mjs'
+import { confirmed, dieOnTheWay, isSpent, mineTo, outputOf, publish, remember, stateThat, states, total } from './support/cheat.mjs'
 import { openShop } from './support/shop.mjs'
 import { until, within } from './support/until.mjs'
 
@@ -111,9 +111,10 @@ test('an HTLC that was claimed, unheard, is lost to a wallet that starts after t
   await assertTold(wallet, paymentHash)
 })
 
-test('a killed wallet goes on with its claim at the next start, also when the mempool forgot the claim', async () => {
+test('a wallet that is killed at each instant on the way to its claim, and after it, goes on at the start after, also when the mempool forgot', async () => {
   const { wallet, channel, paying, paymentHash } = await claimedUnheard()
   const { htlc } = await forced(wallet, channel)
+  await dieOnTheWay(wallet)
   const killed = wallet.start('listen')
   const first = await htlc.spend()
   assert.equal((await killed.kill()).signal, 'SIGKILL')

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { FINAL, glance, mine, onlyChannel, spendOf } from './support/chain.mjs'
-import { DELAY, confirmed, isSpent, mineTo, outputOf, publish, rate, remember, replaced, stateThat } from './support/cheat.mjs'
+import { DELAY, confirmed, dieOnTheWay, isSpent, mineTo, outputOf, publish, rate, remember, replaced, stateThat } from './support/cheat.mjs'
 import { openShop } from './support/shop.mjs'
 import { until } from './support/until.mjs'
 
@@ -155,6 +155,15 @@ test('a wallet that is killed between the punishment and its block goes on at it
   await lab.post('/mempool/evict', { txid: first.txid })
   await glance(wallet)
   const justice = await loot.spend()
+  await confirmed(lab, justice.txid)
+  await assertAllOurs(theft, [justice])
+})
+
+test('a wallet that is killed at each instant on the way to the punishment gets there at the start after', async () => {
+  const theft = await robbed()
+  await dieOnTheWay(theft.wallet)
+  await glance(theft.wallet)
+  const justice = await theft.loot.spend()
   await confirmed(lab, justice.txid)
   await assertAllOurs(theft, [justice])
 })

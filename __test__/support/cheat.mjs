@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { esplora, spendOf, transaction } from './chain.mjs'
-import { until } from './until.mjs'
+import { until, within } from './until.mjs'
 
 /**
  * Blocks that the LSP waits for its own money after its own close (`to_self_delay` of our `accept_channel`): how long a wallet
@@ -69,4 +69,16 @@ export function replaced(lab, commitment, vout, txid) {
     const spend = await spendOf(lab, commitment.txid, vout)
     return spend.txid !== txid && spend
   })
+}
+
+/** Where a wallet that found something on chain can die before the network has its claim (core/src/failpoint.rs). */
+const ON_THE_WAY = ['AfterLoad', 'AfterSync', 'BeforeCommit', 'MidCommit', 'AfterCommitBeforeRelease', 'BeforeBroadcast', 'AfterSend']
+
+/** Starts the wallet once for each of those, and it dies there. */
+export async function dieOnTheWay(wallet) {
+  for (const point of ON_THE_WAY) {
+    const killed = wallet.start('listen', {}, {}, { failpoint: `${point}:1:kill` })
+    assert.equal((await within(`${killed} to die`, killed.exited)).signal, 'SIGKILL')
+    assert.deepEqual(killed.tripped.map(({ failpoint }) => failpoint), [point])
+  }
 }
