@@ -1,10 +1,11 @@
 //! LDK assembled: manager, monitors and the gates around them, and the cut that freezes all of it at one instant.
 
-use super::persist::Change;
+use super::monitors::{self, Found, MonitorRows, Stored};
 use super::queues::Parcel;
-use super::{rows, BroadcastGate, Fault, MessageGate, PersistQueue, Recovery};
+use super::rows::{self, corrupt_row, loaded};
+use super::{BroadcastGate, Fault, MessageGate, PersistQueue, Recovery};
 use crate::clock;
-use crate::error::{shown, Code, Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::ldk::{ChainMonitor, ChannelManager, ChannelMonitor, Fees, MessageRouter, NetworkGraph, Router, Scorer};
 use crate::log::LdkLog;
 use crate::onchain::Signer;
@@ -12,17 +13,12 @@ use crate::store::{Batch, Rows};
 use bitcoin::{BlockHash, Network, Transaction};
 use lightning::chain::BestBlock;
 use lightning::ln::channelmanager::{ChainParameters, ChannelManagerReadArgs};
-use lightning::ln::msgs::DecodeError;
 use lightning::routing::scoring::{ProbabilisticScoringDecayParameters, ProbabilisticScoringFeeParameters};
 use lightning::sign::NodeSigner;
 use lightning::util::config::UserConfig;
 use lightning::util::ser::{ReadableArgs, Writeable};
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
-
-/// How much of a row's key an error shows: `monitor/` and a funding outpoint.
-const ROW_SHOWN: usize = 80;
 
 /// What an engine is made of.
 pub struct EngineParams {
@@ -44,6 +40,7 @@ pub struct Engine {
     wake: Arc<Notify>,
     fault: Fault,
     queue: Arc<PersistQueue>,
+    stored: MonitorRows,
     broadcasts: Arc<BroadcastGate>,
     messages: Arc<MessageGate>,
     monitors: Arc<ChainMonitor>,
@@ -91,7 +88,7 @@ impl Engine {
             Arc::clone(&params.keys),
             params.keys.get_peer_storage_key(),
         ));
-        Engine { params, wake, fault, queue, broadcasts, messages, monitors }
+        Engine { params, wake, fault, queue, stored: MonitorRows::default(), broadcasts, messages, monitors }
     }
 
     /// The channel message handler for the peer manager.
@@ -118,14 +115,22 @@ impl Engine {
         let mut monitors = Vec::new();
         let monitor_rows = rows.range(rows::MONITOR_PREFIX.to_owned()..);
         for (key, bytes) in monitor_rows.take_while(|(key, _)| key.starts_with(rows::MONITOR_PREFIX)) {
-            match self.read_monitor(key, bytes) {
-                Ok(monitor) => monitors.push(monitor),
+            match self.read_monitor(rows, key, bytes) {
+                Ok((monitor, stored)) => {
+                    self.stored.remember(&monitor.persistence_key().to_string(), stored);
+                    monitors.push(monitor);
+                }
                 Err(error) if may_lose => {
                     tracing::warn!(reason = %error.message, "a channel monitor is lost");
-                    set_aside.push(key.clone());
+                    set_aside.extend(monitors::keys_of(rows, key));
                 }
                 Err(error) => return Err(error),
             }
+        }
+        let orphans = monitors::orphans(rows);
+        match orphans.first() {
+            Some(key) if !may_lose => return Err(corrupt_row(key, "its monitor is missing")),
+            _ => set_aside.extend(orphans),
         }
         let read = match rows.get(rows::MANAGER) {
             Some(bytes) => self.read_manager(bytes, &monitors),
@@ -160,10 +165,20 @@ impl Engine {
         Ok(Loaded { engine: Arc::new(self), manager, set_aside: set_aside.into() })
     }
 
-    fn read_monitor(&self, key: &str, bytes: &[u8]) -> Result<ChannelMonitor> {
-        let keys = self.params.keys.as_ref();
-        let mut bytes = bytes;
-        loaded(key, || <(BlockHash, ChannelMonitor)>::read(&mut bytes, (keys, keys)))
+    /// A monitor as of the last commit. What a replayed update publishes waits at the gate.
+    fn read_monitor(&self, rows: &Rows, key: &str, bytes: &[u8]) -> Result<(ChannelMonitor, Stored)> {
+        let EngineParams { keys, fees, log, .. } = &self.params;
+        let Found { monitor, updates, stored } = monitors::read(rows, key, bytes, keys)?;
+        let funding = monitor.get_funding_txo().into_bitcoin_outpoint();
+        for (key, update) in updates {
+            let applied = loaded(&key, || Ok(monitor.update_monitor(&update, &self.broadcasts, fees, log)));
+            if !matches!(applied, Ok(Ok(()))) {
+                // What earlier updates published is no better than the state that is lost.
+                self.broadcasts.never_spend(funding);
+                return Err(corrupt_row(&key, "its monitor refuses it"));
+            }
+        }
+        Ok((monitor, stored))
     }
 
     fn routers(&self) -> (Arc<Router>, Arc<MessageRouter>) {
@@ -196,7 +211,7 @@ impl Engine {
             monitors.iter().collect(),
         );
         let mut bytes = bytes;
-        loaded(rows::MANAGER, || <(BlockHash, ChannelManager)>::read(&mut bytes, args))
+        loaded(rows::MANAGER, || <(BlockHash, ChannelManager)>::read(&mut bytes, args)).map(|(_, manager)| manager)
     }
 
     fn new_manager(&self, best: BestBlock) -> ChannelManager {
@@ -275,17 +290,10 @@ impl Loaded {
         let broadcasts = self.engine.broadcasts.take();
         self.manager.get_and_clear_needs_persistence();
         batch.put(rows::MANAGER, self.manager.encode());
-        for (key, change) in self.engine.queue.take() {
-            match change {
-                Change::Archived => batch.delete(key),
-                Change::Changed(channel) => match self.engine.monitors.get_monitor(channel) {
-                    Ok(monitor) => batch.put(key, monitor.encode()),
-                    Err(()) => self
-                        .engine
-                        .fault
-                        .raise(Error::new(Code::Internal, format!("channel {channel} changed and has no monitor"))),
-                },
-            }
+        let Engine { queue, stored, monitors, fault, .. } = self.engine.as_ref();
+        let quiet = messages.is_empty() && broadcasts.is_empty();
+        if let Err(error) = stored.stage(&mut batch, queue.take(), quiet, monitors) {
+            fault.raise(error);
         }
         Cut { batch, messages, broadcasts }
     }
@@ -298,18 +306,4 @@ impl Loaded {
         self.engine.messages.release(cut.messages);
         cut.broadcasts
     }
-}
-
-/// What a row holds. LDK refuses most broken rows and panics on some.
-fn loaded<T>(row: &str, read: impl FnOnce() -> std::result::Result<(BlockHash, T), DecodeError>) -> Result<T> {
-    let problem = match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(Ok((_, value))) => return Ok(value),
-        Ok(Err(error)) => format!("{error:?}"),
-        Err(_) => "LDK panicked".to_owned(),
-    };
-    let row = shown(row, ROW_SHOWN);
-    Err(Error::new(
-        Code::StateCorrupt,
-        format!("row {row} of the store does not load ({problem}); nothing was sent or changed; restore the store from where it was written as a whole; if that is lost for good, `recover: 'force-close'` gives the channels up"),
-    ))
 }

@@ -3,10 +3,10 @@
 //! LDK's own order (monitor first, manager later) loses channels when a process dies between the two, and LDK releases
 //! messages before either is durable. Here every output is held instead:
 //!
-//! 1. `PersistQueue` answers `Completed` to every monitor update and remembers which monitors changed.
+//! 1. `PersistQueue` answers `Completed` to every monitor update and remembers it.
 //! 2. `MessageGate` stands between LDK's channel manager and its peer manager and holds every outgoing message;
 //!    `BroadcastGate` holds every transaction; the node holds its events and promises.
-//! 3. `Engine::cut` takes manager, changed monitors and held outputs at one instant. All of LDK is driven by one thread,
+//! 3. `Loaded::cut` takes manager, what changed in monitors, and held outputs at one instant. All of LDK is driven by one thread,
 //!    so nothing can move between the encodings.
 //! 4. `Committer::commit` writes the cut in one transaction, conditional on (epoch, seq).
 //! 5. Only `Loaded::open_gate` lets that cut's outputs go.
@@ -19,6 +19,7 @@ mod committer;
 mod engine;
 mod fault;
 mod messages;
+mod monitors;
 mod pace;
 mod persist;
 mod queues;

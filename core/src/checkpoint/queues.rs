@@ -40,6 +40,10 @@ impl Parcel {
         let fulfils = |event: &MessageSendEvent| matches!(event, MessageSendEvent::UpdateHTLCs { updates, .. } if !updates.update_fulfill_htlcs.is_empty());
         self.messages.iter().any(fulfils)
     }
+
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
 }
 
 impl Queues {

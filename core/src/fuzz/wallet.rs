@@ -1,10 +1,10 @@
-//! LDK's own rows: the channel manager and the channel monitors, through the load of a boot.
+//! LDK's own rows: the channel manager, the channel monitors and their updates, through the load of a boot.
 //!
 //! LDK panics on some bytes, so the product enters it through a guard; here too, with the same one. What loads must be usable: what
 //! the boot and the first commit read of it may fail, but in a guard and within bounds.
 
 use super::{refused, Target};
-use crate::checkpoint::rows::{MANAGER, MONITOR_PREFIX};
+use crate::checkpoint::rows::{DELTA_PREFIX, MANAGER, MONITOR_PREFIX};
 use crate::checkpoint::tests::{engine, keys, Pair};
 use crate::error::Code;
 use crate::guard::guarded;
@@ -24,15 +24,19 @@ pub(super) fn targets() -> Vec<Target> {
     let monitor = whole.keys().find(|key| key.starts_with(MONITOR_PREFIX)).unwrap().clone();
     let seeds = |key: &str| rows.iter().filter_map(|rows| rows.get(key).cloned()).collect::<Vec<_>>();
     let (managers, monitors) = (seeds(MANAGER), seeds(&monitor));
+    let deltas: Vec<_> = whole.iter().filter(|(key, _)| key.starts_with(DELTA_PREFIX)).collect();
+    let (first, _) = deltas[0];
+    let updates: Vec<Vec<u8>> = deltas.iter().map(|(_, update)| (*update).clone()).collect();
     vec![
         target("manager", MANAGER.to_owned(), &managers, &keys, &whole),
         target("monitor", monitor, &monitors, &keys, &whole),
+        target("delta", first.clone(), &updates, &keys, &whole),
     ]
 }
 
 fn target(name: &'static str, row: String, seeds: &[Vec<u8>], keys: &Rc<Keys>, whole: &Rc<Rows>) -> Target {
     let (keys, whole) = (Rc::clone(keys), Rc::clone(whole));
-    Target::new(name, 3_000, seeds, move |input| {
+    Target::new(name, 2_000, seeds, move |input| {
         let mut rows = whole.as_ref().clone();
         rows.insert(row.clone(), input.to_vec());
         load(&keys, &rows)

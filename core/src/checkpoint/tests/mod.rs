@@ -3,6 +3,7 @@
 mod behind;
 mod broadcast;
 mod committer;
+mod deltas;
 mod gate;
 mod pace;
 mod pair;

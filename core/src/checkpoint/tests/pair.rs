@@ -81,6 +81,8 @@ pub(crate) struct Side {
     pub events: Vec<String>,
     /// The rows after each commit, oldest first.
     pub history: Vec<Rows>,
+    /// What was in memory then, monitors whole.
+    pub memory: Vec<Rows>,
     payments: u8,
 }
 
@@ -114,6 +116,7 @@ impl Side {
             broadcast: Vec::new(),
             events: Vec::new(),
             history: Vec::new(),
+            memory: Vec::new(),
             payments: 0,
         }
     }
@@ -181,6 +184,7 @@ impl Side {
         let cut = self.loaded.cut(Batch::default());
         self.committer.commit(&cut.batch).await?;
         self.history.push(self.store.rows());
+        self.memory.push(self.rows_now());
         self.broadcast.extend(self.loaded.open_gate(cut));
         Ok(())
     }
@@ -374,7 +378,9 @@ impl Side {
         let hash = lightning::types::payment::PaymentHash(*invoice.payment_hash().as_ref());
         let onion = RecipientOnionFields::secret_only(*invoice.payment_secret());
         self.payments += 1;
-        let id = PaymentId([self.payments; 32]);
+        // Of this invoice and this attempt: another pair may go on from this one's state.
+        let mut id = PaymentId(hash.0);
+        id.0[0] = self.payments;
         self.loaded.manager().send_payment_with_route(route, hash, onion, id).unwrap();
     }
 }
