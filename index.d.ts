@@ -186,7 +186,9 @@ export interface NodeChannel {
 export interface NodePhases {
   /** The lease is claimed; rows and chain tip are read. */
   claimedMs?: number
-  /** The wallet is loaded and follows the chain to its tip. */
+  /** The rows are a wallet in memory. */
+  loadedMs?: number
+  /** The wallet follows the chain to its tip. */
   syncedMs?: number
   /** The LSP is connected. */
   connectedMs?: number
@@ -202,6 +204,14 @@ export interface NodeStats {
   epoch: number
   /** When what was reached. */
   phases: NodePhases
+  /** Milliseconds that the store took to give the lease and the rows. */
+  claimMs: number
+  /** Rows that it gave. Payments are not among them. */
+  rowsLoaded: number
+  /** How many of them say what changed in a channel since the row that has the whole of it: at most fifty per channel. */
+  deltasLoaded: number
+  /** Bytes of all their values. */
+  bytesLoaded: number
   /** Transactions committed to the store. */
   commits: number
   /** Bytes of row values in them. */

@@ -232,6 +232,14 @@ pub struct NodeStats {
     pub epoch: f64,
     /// When what was reached.
     pub phases: NodePhases,
+    /// Milliseconds that the store took to give the lease and the rows.
+    pub claim_ms: f64,
+    /// Rows that it gave. Payments are not among them.
+    pub rows_loaded: f64,
+    /// How many of them say what changed in a channel since the row that has the whole of it: at most fifty per channel.
+    pub deltas_loaded: f64,
+    /// Bytes of all their values.
+    pub bytes_loaded: f64,
     /// Transactions committed to the store.
     pub commits: f64,
     /// Bytes of row values in them.
@@ -257,7 +265,9 @@ pub struct NodeStats {
 pub struct NodePhases {
     /// The lease is claimed; rows and chain tip are read.
     pub claimed_ms: Option<f64>,
-    /// The wallet is loaded and follows the chain to its tip.
+    /// The rows are a wallet in memory.
+    pub loaded_ms: Option<f64>,
+    /// The wallet follows the chain to its tip.
     pub synced_ms: Option<f64>,
     /// The LSP is connected.
     pub connected_ms: Option<f64>,
@@ -269,11 +279,15 @@ pub struct NodePhases {
 
 impl From<Figures> for NodeStats {
     fn from(figures: Figures) -> Self {
-        let [claimed_ms, synced_ms, connected_ms, received_ms, ended_ms] =
+        let [claimed_ms, loaded_ms, synced_ms, connected_ms, received_ms, ended_ms] =
             figures.phases_us.map(|us| us.map(|us| us as f64 / 1_000.0));
         NodeStats {
             epoch: figures.epoch as f64,
-            phases: NodePhases { claimed_ms, synced_ms, connected_ms, received_ms, ended_ms },
+            phases: NodePhases { claimed_ms, loaded_ms, synced_ms, connected_ms, received_ms, ended_ms },
+            claim_ms: figures.claim_us as f64 / 1_000.0,
+            rows_loaded: figures.rows_loaded as f64,
+            deltas_loaded: figures.deltas_loaded as f64,
+            bytes_loaded: figures.bytes_loaded as f64,
             commits: figures.commits as f64,
             commit_bytes: figures.commit_bytes as f64,
             chain_requests: figures.chain_requests as f64,

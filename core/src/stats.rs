@@ -2,7 +2,10 @@
 //!
 //! Counted where it happens, read from any thread. Nothing is decided by these figures.
 
+use crate::checkpoint::rows::DELTA_PREFIX;
+use crate::store::Snapshot;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// A step of a session.
@@ -10,6 +13,8 @@ use tokio::time::Instant;
 pub enum Phase {
     /// The lease is ours, rows and chain tip are here.
     Claimed,
+    /// LDK has read the rows.
+    Loaded,
     /// Loaded and brought to the chain's tip.
     Synced,
     /// `init` is exchanged with the LSP.
@@ -20,7 +25,7 @@ pub enum Phase {
     Ended,
 }
 
-const PHASES: usize = 5;
+const PHASES: usize = 6;
 
 /// The counters of one session.
 #[derive(Debug)]
@@ -29,6 +34,10 @@ pub struct Stats {
     /// Microseconds since `began`, plus one; 0: not reached.
     phases: [AtomicU64; PHASES],
     epoch: AtomicU64,
+    claim_us: AtomicU64,
+    rows_loaded: AtomicU64,
+    deltas_loaded: AtomicU64,
+    bytes_loaded: AtomicU64,
     commits: AtomicU64,
     commit_bytes: AtomicU64,
     chain_requests: AtomicU64,
@@ -49,6 +58,14 @@ pub struct Figures {
     pub epoch: u64,
     /// Microseconds from the session's beginning to each phase, in the order of [`Phase`]; `None`: not reached.
     pub phases_us: [Option<u64>; PHASES],
+    /// Microseconds that the store took to give the lease and the rows.
+    pub claim_us: u64,
+    /// Rows that it gave.
+    pub rows_loaded: u64,
+    /// How many of them are updates of a monitor, of which there are at most fifty per channel.
+    pub deltas_loaded: u64,
+    /// Bytes of all of them, keys left out.
+    pub bytes_loaded: u64,
     /// Transactions committed.
     pub commits: u64,
     /// Bytes of row values in them.
@@ -76,6 +93,10 @@ impl Stats {
             began: Instant::now(),
             phases: Default::default(),
             epoch: AtomicU64::new(0),
+            claim_us: AtomicU64::new(0),
+            rows_loaded: AtomicU64::new(0),
+            deltas_loaded: AtomicU64::new(0),
+            bytes_loaded: AtomicU64::new(0),
             commits: AtomicU64::new(0),
             commit_bytes: AtomicU64::new(0),
             chain_requests: AtomicU64::new(0),
@@ -97,9 +118,15 @@ impl Stats {
         }
     }
 
-    /// The lease was claimed under that epoch.
-    pub fn claimed(&self, epoch: u64) {
-        self.epoch.store(epoch, Relaxed);
+    /// The lease was claimed and the rows were loaded, which took so long.
+    pub fn claimed(&self, snapshot: &Snapshot, took: Duration) {
+        let rows = &snapshot.rows;
+        let deltas = rows.keys().filter(|key| key.starts_with(DELTA_PREFIX)).count();
+        self.epoch.store(snapshot.position.epoch.0, Relaxed);
+        self.claim_us.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        self.rows_loaded.store(rows.len() as u64, Relaxed);
+        self.deltas_loaded.store(deltas as u64, Relaxed);
+        self.bytes_loaded.store(rows.values().map(Vec::len).sum::<usize>() as u64, Relaxed);
     }
 
     /// A commit of so many bytes is written.
@@ -148,6 +175,10 @@ impl Stats {
         let reached = |slot: &AtomicU64| slot.load(Relaxed).checked_sub(1);
         Figures {
             epoch: self.epoch.load(Relaxed),
+            claim_us: self.claim_us.load(Relaxed),
+            rows_loaded: self.rows_loaded.load(Relaxed),
+            deltas_loaded: self.deltas_loaded.load(Relaxed),
+            bytes_loaded: self.bytes_loaded.load(Relaxed),
             phases_us: self.phases.each_ref().map(reached),
             commits: self.commits.load(Relaxed),
             commit_bytes: self.commit_bytes.load(Relaxed),

@@ -32,6 +32,7 @@ use lightning::util::config::UserConfig;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 
 /// Everything that needs no I/O.
 struct Prepared {
@@ -118,7 +119,9 @@ impl Prepared {
         let mut store = open_store(&config, self.wallet);
         let claimant = claimant(&config);
         let claim = async {
+            let began = Instant::now();
             let snapshot = claim_within(store.as_mut(), &claimant, &config.lease).await?;
+            self.stats.claimed(&snapshot, began.elapsed());
             failpoint::reached(Point::AfterLeaseClaim);
             Ok(snapshot)
         };
@@ -134,7 +137,6 @@ impl Prepared {
             height = tip.height,
             "claimed"
         );
-        self.stats.claimed(snapshot.position.epoch.0);
         self.stats.reached(Phase::Claimed);
         let committer = Committer::new(store, &snapshot, config.timeouts.commit).counting(Arc::clone(&self.stats));
         Ok(Gathered { prepared: self, snapshot, committer, tip, dialled })
@@ -150,6 +152,7 @@ impl Gathered {
         let terms = Terms { lsp: config.lsp.node_id, skim: config.skim, recover: config.recover };
         let wallet = Wallet::restore(engine, &snapshot.rows, committer, best, terms, Arc::clone(&fees))?;
         tracing::debug!(channels = wallet.loaded.monitors().list_monitors().len(), "loaded");
+        stats.reached(Phase::Loaded);
         failpoint::reached(Point::AfterLoad);
         let fresh_fees = refresh_fees(&esplora, &fees);
         follow_chain(&esplora, &wallet.loaded, tip).await?;

@@ -10,8 +10,9 @@ use bitcoin::Amount;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-/// The layout of the row. A newer one is refused: an older mayfly must not run on state that it does not understand.
-const VERSION: u32 = 1;
+/// The layout of all rows: 2 has deltas beside the monitors, without which 1 would load them. A newer one is refused: an older
+/// mayfly must not run on state that it does not understand.
+const VERSION: u32 = 2;
 /// How many told payments are remembered beside those that LDK repeated at this load.
 pub(super) const TOLD_KEPT: usize = 16;
 

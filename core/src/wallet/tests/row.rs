@@ -40,11 +40,11 @@ fn a_wallet_without_the_row_is_new_and_what_was_staged_loads_as_it_was() {
 #[test]
 fn a_row_of_a_newer_mayfly_says_to_update_even_if_nothing_else_of_it_is_known() {
     let mut newer = serde_json::from_slice::<serde_json::Value>(&staged(&NodeRow::default())).unwrap();
-    newer["version"] = 2.into();
-    for bytes in [newer.to_string(), r#"{"version":2,"all":"else is new"}"#.to_owned()] {
+    newer["version"] = 3.into();
+    for bytes in [newer.to_string(), r#"{"version":3,"all":"else is new"}"#.to_owned()] {
         let error = load(bytes.as_bytes()).unwrap_err();
         assert_eq!(error.code, Code::StateCorrupt);
-        assert!(error.message.contains("newer mayfly") && error.message.contains("version 2"), "{error}");
+        assert!(error.message.contains("newer mayfly") && error.message.contains("version 3"), "{error}");
     }
 }
 
