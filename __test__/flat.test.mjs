@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { openShop } from './support/shop.mjs'
-import { payAll } from './support/stream.mjs'
+import { payAll } from '../scripts/support/stream.mjs'
 
 /** `npm run soak` does 1,000. */
-const MANY = Number(process.env.SOAK_FLAT ?? 300)
+const MANY = Math.max(30, Number(process.env.SOAK_PAYMENTS ?? 300))
 
 let shop
 before(async () => (shop = await openShop()))
@@ -25,23 +25,27 @@ async function run(wallet, body) {
   }
 }
 
-test(`a start after ${MANY} payments reads as many rows as one after 10, and a payment's commits are as small`, async (t) => {
+test(`a start after ${MANY} payments reads as many rows as one after 10, and the commits are as small`, async (t) => {
   const wallet = await shop.wallet()
   const pay = async (count, how) => {
     const began = performance.now()
     const stats = await run(wallet, (node) => payAll(shop.lab, node, count, how))
-    t.diagnostic(`${count} payments: ${Math.round(performance.now() - began)} ms, ${stats.commits} commits, ${Math.round(stats.commitBytes / stats.commits)} B each`)
-    return stats
+    const bytesEach = Math.round(stats.commitBytes / stats.commits)
+    t.diagnostic(`${count} payments: ${Math.round(performance.now() - began)} ms, ${stats.commits} commits of ${bytesEach} B on average`)
+    return bytesEach
   }
-  const early = await pay(10, { atOnce: 1 })
+  await pay(10, { atOnce: 1 })
   const young = await run(wallet)
   await pay(MANY - 20)
-  const late = await pay(10, { atOnce: 1 })
+  const bytesEach = await pay(10, { atOnce: 1 })
   const old = await run(wallet)
 
   for (const [when, stats] of [['10', young], [MANY, old]]) {
     t.diagnostic(`after ${when}: ${stats.rowsLoaded} rows, ${stats.deltasLoaded} of them deltas, ${stats.bytesLoaded} B`)
-    assert.ok(stats.rowsLoaded > 0 && stats.deltasLoaded <= 50, `${stats.deltasLoaded} deltas of one channel`)
+    assert.ok(stats.deltasLoaded <= 50, `${stats.deltasLoaded} deltas of one channel`)
   }
-  assert.equal(old.rowsLoaded - old.deltasLoaded, young.rowsLoaded - young.deltasLoaded)
+  assert.equal(old.rowsLoaded - old.deltasLoaded, young.rowsLoaded - young.deltasLoaded, 'but for what changed in the channel of late')
+  assert.ok(young.rowsLoaded - young.deltasLoaded >= 3, 'the manager, the channel, the node')
+  // LDK's monitor grows with each payment; a commit hardly ever holds the whole of it.
+  assert.ok(bytesEach < old.bytesLoaded / 3, `${bytesEach} B a commit, of ${old.bytesLoaded} B in all`)
 })

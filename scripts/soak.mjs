@@ -1,5 +1,5 @@
 // `npm run soak`: what `npm test` shows in a minute, for as long as you like: starts, payments and destroys in one process,
-// wallets side by side, and handlers killed at random instants. Figures go by while it runs; the exit code says whether all held.
+// wallets side by side, handlers killed at random instants, and a wallet with many payments. Figures go by while it runs; the exit code says whether all held.
 
 import { parseArgs } from 'node:util'
 import { ensureAddon, ensureLab } from './setup.mjs'
@@ -10,17 +10,19 @@ const HELP = `npm run soak -- [options]
   --pay-every <n>  one payment in so many of them (1: in each)
   --wallets <n>    wallets at once in one process (100)
   --kills <n>      handlers killed at random instants (2000)
+  --payments <n>   payments of one wallet, whose starts must stay as small (1000)
   --rounds <n>     all of it so often (1)`
 
 const chosen = choose()
 if (chosen !== undefined) soak(chosen)
 
-function soak({ cycles, payEvery, wallets, kills, rounds }) {
+function soak({ cycles, payEvery, wallets, kills, payments, rounds }) {
   ensureAddon()
   ensureLab()
-  const env = { SOAK_CYCLES: cycles, SOAK_PAY_EVERY: payEvery, SOAK_WALLETS: wallets, KILLS: kills }
+  const env = { SOAK_CYCLES: cycles, SOAK_PAY_EVERY: payEvery, SOAK_WALLETS: wallets, KILLS: kills, SOAK_PAYMENTS: payments }
   // One after the other: each is a load of its own.
-  const args = ['--test', '--test-concurrency=1', '--test-reporter=spec', '__test__/cycles.test.mjs', '__test__/crowd.test.mjs', '__test__/kill_random.test.mjs']
+  const files = ['cycles', 'crowd', 'kill_random', 'flat'].map((name) => `__test__/${name}.test.mjs`)
+  const args = ['--test', '--test-concurrency=1', '--test-reporter=spec', ...files]
   for (let round = 1; round <= rounds && !process.exitCode; round++) {
     console.log(`soak: round ${round} of ${rounds}`)
     process.exitCode = exitCode(process.execPath, args, { env })
@@ -32,14 +34,14 @@ function choose() {
   const text = (value) => ({ type: 'string', default: value })
   try {
     const { values } = parseArgs({
-      options: { cycles: text('1000'), 'pay-every': text('1'), wallets: text('100'), kills: text('2000'), rounds: text('1'), help: { type: 'boolean' } },
+      options: { cycles: text('1000'), 'pay-every': text('1'), wallets: text('100'), kills: text('2000'), payments: text('1000'), rounds: text('1'), help: { type: 'boolean' } },
     })
     if (values.help) return void console.log(HELP)
     const count = (name) => {
       if (/^[1-9]\d{0,6}$/.test(values[name])) return Number(values[name])
       throw new Error(`--${name} takes a positive integer, not ${values[name]}`)
     }
-    return { cycles: count('cycles'), payEvery: count('pay-every'), wallets: count('wallets'), kills: count('kills'), rounds: count('rounds') }
+    return { cycles: count('cycles'), payEvery: count('pay-every'), wallets: count('wallets'), kills: count('kills'), payments: count('payments'), rounds: count('rounds') }
   } catch (error) {
     console.error(`${error.message}\n\n${HELP}`)
     process.exitCode = 2

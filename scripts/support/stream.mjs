@@ -19,12 +19,14 @@ export async function payAll(lab, node, count, { amountMsat = 21_000, atOnce = A
     }
   }
   const receiver = async () => {
+    const acks = []
     for (let told = 0; told < count; told++) {
       const event = await node.nextEvent(30_000)
       assert.ok(event, `${count - told} payments were not told`)
       assert.ok(due.delete(event.paymentHash), 'told once, and paid')
-      await node.ackEvent(event.id)
+      acks.push(node.ackEvent(event.id))
     }
+    await Promise.all(acks)
   }
   await Promise.all([receiver(), ...Array.from({ length: Math.min(atOnce, count) }, payer)])
 }
