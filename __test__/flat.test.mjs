@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { openShop } from './support/shop.mjs'
-import { payAll } from '../scripts/support/stream.mjs'
+import { ackAll, payMany } from '../scripts/support/stream.mjs'
 
 /** `npm run soak` does 1,000. */
 const MANY = Math.max(30, Number(process.env.SOAK_PAYMENTS ?? 300))
@@ -29,7 +29,7 @@ test(`a start after ${MANY} payments reads as many rows as one after 10, and the
   const wallet = await shop.wallet()
   const pay = async (count, how) => {
     const began = performance.now()
-    const stats = await run(wallet, (node) => payAll(shop.lab, node, count, how))
+    const stats = await run(wallet, async (node) => ackAll(node, await payMany(shop.lab, node, count, how)))
     const bytesEach = Math.round(stats.commitBytes / stats.commits)
     t.diagnostic(`${count} payments: ${Math.round(performance.now() - began)} ms, ${stats.commits} commits of ${bytesEach} B on average`)
     return bytesEach

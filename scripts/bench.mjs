@@ -9,8 +9,8 @@ import { releaseAddon } from './release.mjs'
 import { addonBinary } from './setup.mjs'
 import { root } from './run.mjs'
 
-/** In this order: what needs no lab first, so that nothing runs beside it; what fills the LSP with channels last. */
-const MEASUREMENTS = ['mint', 'fresh', 'load', 'boot', 'receive', 'cycles', 'latency', 'loop', 'destroy', 'hanging', 'channels']
+/** In this order: what needs no lab first, so that nothing runs beside it; what fills the LSP with channels or payments last. */
+const MEASUREMENTS = ['mint', 'fresh', 'load', 'boot', 'receive', 'cycles', 'latency', 'loop', 'destroy', 'hanging', 'channels', 'flat']
 
 const HELP = `npm run bench -- [options]
   --quick        few samples
