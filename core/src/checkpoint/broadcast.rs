@@ -2,11 +2,14 @@
 //!
 //! A lease check is no fence: a frozen process can pass it, freeze, and publish a commitment that its successor has revoked.
 //! After a commit the successor knows whatever made the transaction.
+//!
+//! A commitment of ours waits longer, for the peer's word that it is not revoked: see `doubt.rs`.
 
+use super::doubt::{with_descendants, Doubt};
 use bitcoin::{OutPoint, Transaction, Txid};
 use lightning::chain::chaininterface::BroadcasterInterface;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// LDK's broadcaster.
@@ -17,7 +20,11 @@ pub struct BroadcastGate {
 
 #[derive(Default)]
 struct State {
+    /// For the next cut.
     held: Vec<Transaction>,
+    /// In doubt: no cut takes these.
+    waiting: Vec<Transaction>,
+    doubt: Doubt,
     /// LDK repeats an unconfirmed funding transaction about six times per payment; once per session is enough.
     seen: HashSet<Txid>,
     /// Outputs that nothing of ours may spend: see `recovery.rs`.
@@ -28,6 +35,13 @@ impl State {
     fn may_go(&self, transaction: &Transaction) -> bool {
         transaction.input.iter().all(|input| !self.untouchable.contains(&input.previous_output))
     }
+
+    /// Parts what the next cut may take from what is in doubt.
+    fn sort(&mut self) {
+        let mut all = std::mem::take(&mut self.waiting);
+        all.append(&mut self.held);
+        (self.waiting, self.held) = with_descendants(all, |transaction| self.doubt.concerns(transaction));
+    }
 }
 
 impl BroadcastGate {
@@ -36,33 +50,81 @@ impl BroadcastGate {
         BroadcastGate { state: Mutex::default(), wake }
     }
 
-    /// Whether a transaction waits for a commit.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether no transaction waits for a commit.
     pub fn is_empty(&self) -> bool {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).held.is_empty()
+        let mut state = self.state();
+        state.sort();
+        state.held.is_empty()
+    }
+
+    /// Whether a commitment of ours waits for the peer's word.
+    pub fn is_in_doubt(&self) -> bool {
+        let mut state = self.state();
+        state.sort();
+        !state.waiting.is_empty()
+    }
+
+    /// The commitment of that channel that waits for the peer's word.
+    pub(super) fn commitment_in_doubt(&self, funding: &OutPoint) -> Option<Transaction> {
+        let mut state = self.state();
+        state.sort();
+        let spends =
+            |transaction: &&Transaction| transaction.input.iter().any(|input| input.previous_output == *funding);
+        state.waiting.iter().find(spends).cloned()
+    }
+
+    /// A channel was loaded: a commitment of it is in doubt from now on.
+    pub(super) fn doubt(&self, funding: OutPoint) {
+        self.state().doubt.begin(funding);
+    }
+
+    /// Its state is the newest: what waited goes with the next cut.
+    pub(super) fn trust(&self, funding: &OutPoint) {
+        self.state().doubt.end(funding);
+        self.wake.notify_one();
+    }
+
+    /// The peer had its time to say otherwise: what waited goes with the next cut.
+    pub fn trust_all(&self) {
+        self.state().doubt.end_all();
+        self.wake.notify_one();
+    }
+
+    /// Nothing is ever in doubt.
+    pub(super) fn never_doubt(&self) {
+        self.state().doubt.never();
     }
 
     /// From now on no transaction that spends this output goes out, one that waits included.
     pub(super) fn never_spend(&self, output: OutPoint) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         state.untouchable.insert(output);
-        let mut held = std::mem::take(&mut state.held);
-        held.retain(|transaction| state.may_go(transaction));
-        state.held = held;
+        state.sort();
+        for queue in [std::mem::take(&mut state.held), std::mem::take(&mut state.waiting)] {
+            let (_, kept) = with_descendants(queue, |transaction| !state.may_go(transaction));
+            state.held.extend(kept);
+        }
     }
 
     pub(super) fn take(&self) -> Vec<Transaction> {
-        std::mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).held)
+        let mut state = self.state();
+        state.sort();
+        std::mem::take(&mut state.held)
     }
 
     /// A broadcast that did not reach the network: the next hand-out of the same transaction counts again.
     pub fn forget(&self, txid: &Txid) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).seen.remove(txid);
+        self.state().seen.remove(txid);
     }
 }
 
 impl BroadcasterInterface for BroadcastGate {
     fn broadcast_transactions(&self, transactions: &[&Transaction]) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         for transaction in transactions {
             if state.may_go(transaction) && state.seen.insert(transaction.compute_txid()) {
                 state.held.push((*transaction).clone());

@@ -153,6 +153,7 @@ impl Engine {
         };
         for monitor in monitors {
             let channel = monitor.channel_id();
+            self.broadcasts.doubt(monitor.get_funding_txo().into_bitcoin_outpoint());
             self.monitors.load_existing_monitor(channel, monitor).map_err(|()| {
                 Error::new(Code::StateCorrupt, format!("the store has two monitors for channel {channel}"))
             })?;

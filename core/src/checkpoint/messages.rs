@@ -62,10 +62,12 @@ impl MessageGate {
 
     /// Lets LDK answer a `channel_reestablish` for a channel that no monitor knows, which gives that channel up. For a node
     /// that opens channels: its peers rightly remember some that it dropped before they were funded. Such a node also says
-    /// its own `channel_reestablish` first: two that wait for each other would wait for ever.
+    /// its own `channel_reestablish` first: two that wait for each other would wait for ever. And it closes when it must: it stays,
+    /// and its peers do not.
     pub fn answer_unknown_channels(&self) {
         self.answers_unknown_channels.store(true, Ordering::Relaxed);
         self.queues().speak_first();
+        self.recovery.broadcasts().never_doubt();
     }
 
     /// The channels that are given up, and whether more may be.

@@ -9,13 +9,14 @@
 //! 3. `Loaded::cut` takes manager, what changed in monitors, and held outputs at one instant. All of LDK is driven by one thread,
 //!    so nothing can move between the encodings.
 //! 4. `Committer::commit` writes the cut in one transaction, conditional on (epoch, seq).
-//! 5. Only `Loaded::open_gate` lets that cut's outputs go.
+//! 5. Only `Loaded::open_gate` lets that cut's outputs go. A commitment of ours waits longer: see `doubt.rs`.
 //!
 //! A process that dies anywhere in between has said nothing that its committed state does not cover. A holder that is
 //! fenced fails at 4 and is over: it can't have said anything either.
 
 mod broadcast;
 mod committer;
+mod doubt;
 mod engine;
 mod fault;
 mod messages;

@@ -39,6 +39,10 @@ impl Recovery {
         self.allowed.load(Ordering::Relaxed)
     }
 
+    pub(super) fn broadcasts(&self) -> &BroadcastGate {
+        &self.broadcasts
+    }
+
     /// The channels that are given up: the next start must know them.
     pub fn given_up(&self) -> Vec<ChannelId> {
         self.set().iter().copied().collect()

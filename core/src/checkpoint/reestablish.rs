@@ -10,11 +10,17 @@
 //!
 //! Our own `channel_reestablish` waits until the peer's has passed: an old one makes the peer close the channel. An LDK peer sends
 //! its own right behind `init`, so nothing is lost by listening first.
+//!
+//! Of a channel that LDK has closed, with our commitment still waiting for the peer's word, LDK hears nothing more: it would ask the
+//! peer to close. The transaction itself says which state it is of, and the peer's number which states are revoked.
 
+use super::doubt::obscured_number;
 use super::messages::{Attached, MessageGate};
 use super::recovery::is_ahead_of;
 use crate::error::{Code, Error};
 use bitcoin::secp256k1::PublicKey;
+use bitcoin::{OutPoint, Transaction};
+use lightning::ln::chan_utils::CommitmentTransaction;
 use lightning::ln::msgs::{ChannelMessageHandler, ChannelReestablish, ErrorAction, MessageSendEvent};
 use lightning::ln::types::ChannelId;
 use std::sync::atomic::Ordering;
@@ -32,6 +38,10 @@ impl MessageGate {
                     message.channel_id
                 ),
             ));
+            return;
+        }
+        if let Some(commitment) = self.commitment_in_doubt(message.channel_id) {
+            self.judge_commitment(&commitment, message);
             return;
         }
         if self.asks_to_close_what_is_closed(message) {
@@ -72,6 +82,9 @@ impl MessageGate {
             None => {}
         }
         let refused = answer.iter().any(|event| is_complaint(event, peer));
+        if !refused {
+            self.trust(message.channel_id);
+        }
         let mut queues = self.queues();
         if !refused {
             queues.confirm(peer, message.channel_id);
@@ -79,6 +92,42 @@ impl MessageGate {
         queues.push(answer, self.queue.is_empty());
         drop(queues);
         self.wake.notify_one();
+    }
+
+    fn funding_of(&self, channel: ChannelId) -> Option<OutPoint> {
+        let monitor = |attached: &Attached| attached.monitors.get_monitor(channel).map(|m| m.get_funding_txo()).ok();
+        self.enter("channel look-up", monitor)?.map(|funding| funding.into_bitcoin_outpoint())
+    }
+
+    fn trust(&self, channel: ChannelId) {
+        if let Some(funding) = self.funding_of(channel) {
+            self.recovery.broadcasts().trust(&funding);
+        }
+    }
+
+    fn commitment_in_doubt(&self, channel: ChannelId) -> Option<Transaction> {
+        self.recovery.broadcasts().commitment_in_doubt(&self.funding_of(channel)?)
+    }
+
+    /// Whether the peer holds the secret of that commitment of ours. `next_revocation_number` counts the commitments that we have
+    /// revoked (BOLT 2); a commitment is numbered from zero. One whose number can't be told waits on.
+    fn judge_commitment(&self, commitment: &Transaction, theirs: &ChannelReestablish) {
+        let channel = theirs.channel_id;
+        let initial = self.enter("channel look-up", |attached| {
+            attached.monitors.get_monitor(channel).ok().and_then(|monitor| monitor.initial_counterparty_commitment_tx())
+        });
+        let Some(number) = initial.flatten().and_then(|initial| commitment_number(commitment, &initial)) else {
+            return;
+        };
+        if theirs.next_remote_commitment_number <= number {
+            tracing::info!(%channel, number, "the peer shows that our commitment is not revoked: it goes out");
+            self.trust(channel);
+        } else if self.recovery.is_allowed() {
+            let remember = |attached: &Attached| self.recovery.remember(channel, &attached.monitors);
+            self.enter("giving a channel up", remember);
+        } else {
+            self.fault.raise(fallen_behind(&channel.to_string()));
+        }
     }
 
     /// Zero asks us to close (BOLT 2). LDK answers it for a channel that it no longer has by asking back, and two LDK nodes
@@ -98,6 +147,12 @@ impl MessageGate {
         let ours = queues.unspoken_reestablish(peer, theirs.channel_id);
         ours.is_some_and(|ours| is_ahead_of(theirs, &ours))
     }
+}
+
+/// The number of our commitment, from zero. Both sides' are obscured with the same factor (BOLT 3), and the peer's first is zero.
+fn commitment_number(ours: &Transaction, initial: &CommitmentTransaction) -> Option<u64> {
+    let first = obscured_number(&initial.trust().built_transaction().transaction)?;
+    Some(obscured_number(ours)? ^ first)
 }
 
 /// LDK closes a channel whose peer waits for a commitment after one that we don't know of. Its own words are the only sign.

@@ -4,6 +4,7 @@ mod behind;
 mod broadcast;
 mod committer;
 mod deltas;
+mod doubt;
 mod gate;
 mod pace;
 mod pair;
