@@ -30,6 +30,7 @@ const METHODS = {
   listChannels: {},
   getPayment: { paymentHash: '00'.repeat(32) },
   listPayments: {},
+  watch: {},
 }
 const WRONG = {
   amountMsat: [undefined, ...WRONG_NUMBERS, 0],

@@ -19,6 +19,7 @@ use crate::env::{self, Handle};
 use crate::promise::{mapped, promise};
 use crate::shapes::{
     Balance, DestroyReport, JitRoute, NodeChannel, NodeStats, PaymentEvent, PaymentMetadata, PaymentRecord, WakeBy,
+    WatchReport,
 };
 use crate::{args, errors, options, panics};
 
@@ -308,7 +309,25 @@ impl MdkNode {
         })
     }
 
-    /// Run the node again before that: a claimed payment's preimage is not with the LSP yet. `null` when nothing waits.
+    /// For a cron, so that nothing is lost while nobody pays: takes the lease, follows the chain, does what it asks for (claims,
+    /// penalties, their repetition), tells the LSP the preimages that it has not heard, and gives the lease back. Does without the
+    /// LSP when nothing needs it, and when it is away: then what must be claimed is claimed on chain. On a node that runs it looks
+    /// at the chain once more, and the node goes on running.
+    ///
+    /// Run it at the latest at the report's `nextBy`. Every hour is good: it costs little, and a claim on chain has hours, not days.
+    ///
+    /// Rejects with `WALLET_LOCKED` (the holder does all this), `STORE_UNAVAILABLE`, `CHAIN_UNAVAILABLE`, `STATE_CORRUPT`, `FENCED`.
+    #[napi(ts_args_type = "options?: CallOptions", ts_return_type = "Promise<WatchReport>")]
+    pub fn watch<'e>(&self, env: &'e Env, options: Unknown, cancel: Option<&CancelToken>) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let call = args::call(env, &options, cancel)?;
+            promise::<_, WatchReport>(env, &self.handle, |reply| self.node().watch(call, reply))
+        })
+    }
+
+    /// Run the node again before that, `watch()` or any other way: the LSP has not heard a claimed payment's preimage yet, or a
+    /// closed channel's claim is not final. `null` when nothing is at stake, as far as this object knows: it learns it from the
+    /// store with any call that reads it, such as `getBalance`.
     #[napi(getter)]
     pub fn wake_by(&self, env: &Env) -> napi::Result<Option<WakeBy>> {
         entry(env, || Ok(self.node().wake_by().map(WakeBy::from)))

@@ -6,7 +6,7 @@
 use mayfly_core::events::{self, EventType};
 use mayfly_core::invoice::Invoice;
 use mayfly_core::lsp::{self, scid};
-use mayfly_core::node;
+use mayfly_core::node::{self, Contact};
 use mayfly_core::stats::Figures;
 use napi_derive::napi;
 
@@ -135,6 +135,55 @@ pub struct WakeBy {
 impl From<node::WakeBy> for WakeBy {
     fn from(wake: node::WakeBy) -> Self {
         WakeBy { height: wake.height, estimated_at: wake.estimated_at_ms as f64 }
+    }
+}
+
+/// What a `watch()` found and did.
+#[napi(object, object_from_js = false)]
+pub struct WatchReport {
+    /// The height to which the wallet followed the chain.
+    pub height: u32,
+    /// From the call to the report, in milliseconds.
+    pub duration_ms: f64,
+    /// `unneeded`: nothing needed the LSP, and it was not called. `unreachable`: it was tried, and something still needs it, or was
+    /// claimed on chain instead.
+    #[napi(ts_type = "'unneeded' | 'reached' | 'unreachable'")]
+    pub lsp: &'static str,
+    /// Channels found closed, by id.
+    pub closed_channels: Vec<String>,
+    /// Ids of the transactions that the network took in this run, or had already.
+    pub sent: Vec<String>,
+    /// Ids of those that it did not take, or that did not reach it. The next run tries again.
+    pub unsent: Vec<String>,
+    /// On chain and the wallet's, in satoshi.
+    pub onchain_sats: f64,
+    /// On its way from closed channels, in satoshi.
+    pub pending_close_sats: f64,
+    /// Something is at stake: run again before it, or lose it.
+    pub wake_by: Option<WakeBy>,
+    /// Run again before it in any case: `wakeBy`, or the last block at which a cheating LSP can still be punished. Absent: there is no
+    /// channel to watch.
+    pub next_by: Option<WakeBy>,
+}
+
+impl From<node::WatchReport> for WatchReport {
+    fn from(report: node::WatchReport) -> Self {
+        WatchReport {
+            height: report.height,
+            duration_ms: report.duration.as_secs_f64() * 1_000.0,
+            lsp: match report.lsp {
+                Contact::Unneeded => "unneeded",
+                Contact::Reached => "reached",
+                Contact::Unreachable => "unreachable",
+            },
+            closed_channels: report.closed_channels,
+            sent: report.sent.iter().map(ToString::to_string).collect(),
+            unsent: report.unsent.iter().map(ToString::to_string).collect(),
+            onchain_sats: report.balance.onchain_sats as f64,
+            pending_close_sats: report.balance.pending_close_sats as f64,
+            wake_by: report.wake_by.map(WakeBy::from),
+            next_by: report.next_by.map(WakeBy::from),
+        }
     }
 }
 

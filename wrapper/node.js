@@ -102,6 +102,11 @@ class MdkNode {
     return cancellable(options, (cancel) => node.getJitRoute(options, cancel))
   }
 
+  async watch(options) {
+    const node = MdkNode.#of(this)
+    return cancellable(options, (cancel) => node.watch(options, cancel))
+  }
+
   async nextEvent(timeoutMs, options) {
     const node = MdkNode.#of(this)
     return cancellable(options, (cancel) => node.nextEvent(timeoutMs, options, cancel))

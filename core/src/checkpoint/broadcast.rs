@@ -5,7 +5,7 @@
 //!
 //! A commitment of ours waits longer, for the peer's word that it is not revoked: see `doubt.rs`.
 
-use super::doubt::{with_descendants, Doubt};
+use super::doubt::{lowest_expiry, with_descendants, Doubt};
 use bitcoin::{OutPoint, Transaction, Txid};
 use lightning::chain::chaininterface::BroadcasterInterface;
 use std::collections::HashSet;
@@ -66,6 +66,13 @@ impl BroadcastGate {
         let mut state = self.state();
         state.sort();
         !state.waiting.is_empty()
+    }
+
+    /// The lowest expiry of the HTLCs that are claimed from commitments in doubt.
+    pub fn expiry_in_doubt(&self) -> Option<u32> {
+        let mut state = self.state();
+        state.sort();
+        lowest_expiry(&state.waiting)
     }
 
     /// The commitment of that channel that waits for the peer's word.

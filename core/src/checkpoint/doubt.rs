@@ -10,7 +10,9 @@
 //! What must hold: a commitment in doubt goes only through a later cut, whose commit proves that the lease is still ours. What
 //! needs not wait: claims on the peer's commitment, penalties, sweeps, a cooperative close, and channels opened in this session.
 
-use bitcoin::{OutPoint, Transaction};
+use bitcoin::opcodes::all::OP_CLTV;
+use bitcoin::script::{read_scriptint, Instruction};
+use bitcoin::{OutPoint, Script, Transaction};
 use std::collections::HashSet;
 
 /// BOLT 3, commitment transaction: the upper eight bits of its sequence, and of its lock time. A cooperative close has others.
@@ -54,6 +56,25 @@ impl Doubt {
         obscured_number(transaction).is_some()
             && transaction.input.iter().any(|input| self.fundings.contains(&input.previous_output))
     }
+}
+
+/// The lowest expiry of the HTLCs that these claim from a commitment of ours: it stands in the script that the claim shows (BOLT 3,
+/// received HTLC outputs).
+pub(super) fn lowest_expiry(claims: &[Transaction]) -> Option<u32> {
+    let inputs = claims.iter().flat_map(|claim| &claim.input);
+    inputs.filter_map(|input| expiry_in(Script::from_bytes(input.witness.last()?))).min()
+}
+
+fn expiry_in(script: &Script) -> Option<u32> {
+    let mut number = None;
+    for instruction in script.instructions() {
+        match instruction.ok()? {
+            Instruction::PushBytes(bytes) => number = read_scriptint(bytes.as_bytes()).ok(),
+            Instruction::Op(OP_CLTV) => return u32::try_from(number?).ok(),
+            Instruction::Op(_) => number = None,
+        }
+    }
+    None
 }
 
 /// The number that a commitment transaction carries, obscured (BOLT 3); `None`: it is none.

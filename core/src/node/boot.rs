@@ -6,7 +6,7 @@
 
 use super::link::{Dialer, Dialled, Peers};
 use super::receive::ReceiveProgress;
-use super::session::Session;
+use super::session::{Contact, Session};
 use super::Shared;
 use crate::chain::esplora::{Esplora, Tip};
 use crate::chain::fees::Fees;
@@ -25,6 +25,7 @@ use crate::stats::{Phase, Stats};
 use crate::store::bounded::BoundedStore;
 use crate::store::claim::claim_within;
 use crate::store::{self, Claimant, Snapshot, Store, WalletId};
+use crate::wallet::deadlines::PUNISHMENT_BLOCKS;
 use crate::wallet::{Terms, Wallet};
 use lightning::chain::{BestBlock, Confirm};
 use lightning::ln::peer_handler::IgnoringMessageHandler;
@@ -53,17 +54,21 @@ struct Gathered {
     prepared: Prepared,
     snapshot: Snapshot,
     committer: Committer,
+    /// Before the tip was asked for.
+    began: Instant,
     tip: Tip,
     dialled: Option<Dialled>,
 }
 
-/// Claims, loads, syncs and connects. Dropping the future at any point leaves nothing behind.
-pub(super) async fn boot(shared: Arc<Shared>, stats: Arc<Stats>) -> Result<Session> {
-    let gathered = prepare(shared, stats)?.gather().await?;
+/// Claims, loads, syncs, and connects if `connects`. Dropping the future at any point leaves nothing behind.
+pub(super) async fn boot(shared: Arc<Shared>, stats: Arc<Stats>, connects: bool) -> Result<Session> {
+    let gathered = prepare(shared, stats)?.gather(connects).await?;
     let (mut session, dialled) = gathered.restore().await?;
-    let link = session.dialer.connect(&session.peers, &session.lsp, dialled).await?;
-    session.link = Some(link);
-    failpoint::reached(Point::AfterConnect);
+    if connects {
+        let link = session.dialer.connect(&session.peers, &session.lsp, dialled).await?;
+        session.connected(link);
+        failpoint::reached(Point::AfterConnect);
+    }
     Ok(session)
 }
 
@@ -114,7 +119,8 @@ fn prepare(shared: Arc<Shared>, stats: Arc<Stats>) -> Result<Prepared> {
 }
 
 impl Prepared {
-    async fn gather(self) -> Result<Gathered> {
+    async fn gather(self, connects: bool) -> Result<Gathered> {
+        let began = Instant::now();
         let config = Arc::clone(&self.config);
         let mut store = open_store(&config, self.wallet);
         let claimant = claimant(&config);
@@ -128,7 +134,7 @@ impl Prepared {
         // A held wallet ends the boot at once; a failed dial does not, since connecting retries. The claim stands last: a file
         // store's blocks this thread, and by then the others are on their way.
         let (dialled, tip, snapshot) = {
-            let dial = async { Ok(self.dialer.dial(&self.peers).await.ok()) };
+            let dial = async { Ok(if connects { self.dialer.dial(&self.peers).await.ok() } else { None }) };
             tokio::try_join!(dial, self.esplora.tip_of_our_network(), claim)?
         };
         tracing::debug!(
@@ -139,14 +145,14 @@ impl Prepared {
         );
         self.stats.reached(Phase::Claimed);
         let committer = Committer::new(store, &snapshot, config.timeouts.commit).counting(Arc::clone(&self.stats));
-        Ok(Gathered { prepared: self, snapshot, committer, tip, dialled })
+        Ok(Gathered { prepared: self, snapshot, committer, began, tip, dialled })
     }
 }
 
 impl Gathered {
     /// Reads the state and brings it to the chain's tip.
     async fn restore(self) -> Result<(Session, Option<Dialled>)> {
-        let Gathered { prepared, snapshot, committer, tip, dialled } = self;
+        let Gathered { prepared, snapshot, committer, began, tip, dialled } = self;
         let Prepared { shared, config, engine, fees, peers, lsp, dialer, esplora, stats, .. } = prepared;
         let best = BestBlock::new(tip.hash, tip.height);
         let terms = Terms { lsp: config.lsp.node_id, skim: config.skim, recover: config.recover };
@@ -154,6 +160,7 @@ impl Gathered {
         tracing::debug!(channels = wallet.loaded.monitors().list_monitors().len(), "loaded");
         stats.reached(Phase::Loaded);
         failpoint::reached(Point::AfterLoad);
+        let loaded_as = wallet.row.summary.clone();
         let fresh_fees = refresh_fees(&esplora, &fees);
         follow_chain(&esplora, &wallet.loaded, tip).await?;
         if wallet.claims_on_chain() {
@@ -177,7 +184,12 @@ impl Gathered {
             esplora,
             fees,
             receive_progress: ReceiveProgress::new(),
+            began: Instant::now(),
+            loaded_as,
+            followed: began,
+            contact: Contact::Unneeded,
             broadcasts: JoinSet::new(),
+            published: Vec::new(),
         };
         Ok((session, dialled))
     }
@@ -208,12 +220,6 @@ pub(super) async fn follow_chain(esplora: &Esplora, loaded: &Loaded, tip: Tip) -
     let confirmables: [&dyn Confirm; 2] = [manager, monitors];
     sync::sync(esplora, tip, &known, &confirmables, watched).await
 }
-
-/// How long the LSP waits for its own money after it closed a channel: within it this wallet must run to punish an old state.
-/// A week: with LDK's least, a day, a wallet that nobody pays over a weekend could be robbed. Longer only locks up more of an
-/// honest LSP's money. LDK, LND, CLN and eclair accept 2,016; LSPS2's `max_client_to_self_delay` is 1,024 or 1,440 in the
-/// configurations of LSPs that we know.
-const PUNISHMENT_BLOCKS: u16 = 1_008;
 
 /// LDK's settings for a wallet that receives through one LSP.
 #[allow(clippy::field_reassign_with_default, reason = "nested settings read better one by one")]

@@ -1,6 +1,7 @@
 //! What the handle asks of the worker, and how a caller stops waiting.
 
 use super::flight::{Boarding, Flight};
+use super::watch::WatchReport;
 use crate::error::{Code, Error, Result};
 use crate::events::PaymentEvent;
 use crate::invoice::{Invoice, MintRequest};
@@ -82,6 +83,9 @@ pub enum Command {
     ReceiveNext {
         pending: Pending<Option<PaymentEvent>>,
     },
+    Watch {
+        pending: Pending<WatchReport>,
+    },
     Balance {
         pending: Pending<Balance>,
     },
@@ -105,6 +109,7 @@ impl Command {
             Command::Route { pending } => pending.send(Err(error)),
             Command::Mint { pending, .. } => pending.send(Err(error)),
             Command::NextEvent { pending, .. } | Command::ReceiveNext { pending } => pending.send(Err(error)),
+            Command::Watch { pending } => pending.send(Err(error)),
             Command::Balance { pending } => pending.send(Err(error)),
             Command::Channels { pending } => pending.send(Err(error)),
             Command::Payments { pending, .. } => pending.send(Err(error)),

@@ -9,6 +9,7 @@ mod command;
 mod flight;
 mod link;
 mod mailbox;
+mod patience;
 mod receive;
 mod serve;
 mod session;
@@ -16,12 +17,15 @@ mod shared;
 #[cfg(test)]
 mod tests;
 mod waiting;
+mod watch;
 mod worker;
 
 pub use crate::wallet::ledger::{LedgerEntry, Query};
 pub use crate::wallet::view::{Balance, ChannelSummary, WakeBy};
 pub use command::{Call, CancelToken, Ready, ReceiveLimits};
+pub use session::Contact;
 pub use shared::{DestroyReport, State};
+pub use watch::WatchReport;
 
 use crate::config::Config;
 use crate::error::Result;
@@ -90,11 +94,13 @@ impl Node {
 
     /// Takes the lease, boots, connects.
     pub fn start(&self, call: Call, reply: Reply<()>) {
+        self.shared().set_wanted(true);
         self.send(|pending| Command::Start { receiving: false, pending }, call, reply.of(|_| ()));
     }
 
     /// `start`, and channels are usable.
     pub fn start_receiving(&self, call: Call, reply: Reply<()>) {
+        self.shared().set_wanted(true);
         self.send(|pending| Command::Start { receiving: true, pending }, call, reply.of(|_| ()));
     }
 
@@ -102,6 +108,11 @@ impl Node {
     pub fn stop(&self, call: Call, reply: Reply<()>) {
         self.shared().set_wanted(false);
         self.send(|pending| Command::Stop { pending }, call, reply);
+    }
+
+    /// Follows the chain once, does what it asks for, and gives the lease back; a node that runs goes on running.
+    pub fn watch(&self, call: Call, reply: Reply<WatchReport>) {
+        self.send(|pending| Command::Watch { pending }, call, reply);
     }
 
     /// The oldest unacked event, waiting up to `wait` for one.

@@ -6,8 +6,9 @@ use super::flight::Flight;
 use super::link::Link;
 use super::mailbox::Mailbox;
 use super::receive::Verdict;
-use super::session::Session;
+use super::session::{Contact, Session};
 use super::waiting::{EventWaiter, ReadyWaiter, RouteWaiter, Waiting};
+use super::watch::{self, Watch};
 use super::worker::payments;
 use crate::checkpoint::Loaded;
 use crate::error::{Code, Error, Result};
@@ -38,7 +39,8 @@ pub(super) enum End {
     Stopped,
 }
 
-type ChainWork = Pin<Box<dyn Future<Output = Result<()>>>>;
+/// Resolves with when it began: the chain as of then is known.
+type ChainWork = Pin<Box<dyn Future<Output = Result<Instant>>>>;
 
 struct Ticks {
     peers: Interval,
@@ -71,7 +73,7 @@ enum Happened {
     LinkEnded,
     Learnt(Result<JitRoute>),
     Connected(Result<Link>),
-    ChainFollowed(Result<()>),
+    ChainFollowed(Result<Instant>),
     PeerTick,
     ManagerTick,
     RebroadcastTick,
@@ -93,10 +95,24 @@ pub(super) async fn serve(
     }
     loop {
         session.turn().await?;
+        if session.patient_until().is_some_and(|until| until <= Instant::now()) {
+            tracing::warn!(
+                "a channel must be closed, and the LSP does not say what it knows of it: closing it unasked"
+            );
+            session.wallet.loaded.broadcasts().trust_all();
+            session.turn().await?;
+        }
         waiting.drop_abandoned();
+        let stays = !transient || session.shared.is_wanted();
+        if watch::attend(session, waiting, stays) && chain_work.is_none() {
+            chain_work = Some(chain_turn(session));
+        }
         answer(session, waiting).await?;
 
-        if transient && !waiting.needs_link() && stop_deadline.is_none() && !session.receive_progress.is_active() {
+        // Deaf, a holder must not keep others out.
+        let is_deaf = session.link.is_none() && waiting.connecting.is_none();
+        let is_done = !waiting.needs_session() && !session.receive_progress.is_active();
+        if is_done && (is_deaf || !stays) && stop_deadline.is_none() {
             stop_deadline = Some(Instant::now() + session.config.timeouts.stop);
         }
         if stop_deadline.is_none() && !waiting.stops.is_empty() {
@@ -105,7 +121,7 @@ pub(super) async fn serve(
             stop_deadline = Some(Instant::now() + session.config.timeouts.stop);
         }
         let mut wake_at = waiting.next_deadline();
-        if let Some(at) = session.reestablishes_until() {
+        for at in [session.reestablishes_until(), session.patient_until()].into_iter().flatten() {
             wake_at = sooner(wake_at, at);
         }
         if let Some(deadline) = stop_deadline {
@@ -154,9 +170,12 @@ pub(super) async fn serve(
             Happened::Connected(result) => {
                 waiting.connecting = None;
                 match result {
-                    Ok(link) => {
-                        session.link = Some(link);
-                        session.receive_progress.connected();
+                    Ok(link) => session.connected(link),
+                    Err(error) if stop_deadline.is_none() && !waiting.watches.is_empty() => {
+                        tracing::warn!(reason = %error.message, "watching without the LSP");
+                        session.contact = Contact::Unreachable;
+                        waiting.fail_without_lsp(&error);
+                        session.receive_progress.end();
                     }
                     Err(error) if stop_deadline.is_none() => return Err(error),
                     Err(error) => tracing::warn!(reason = %error.message, "stopping without the LSP"),
@@ -175,11 +194,17 @@ pub(super) async fn serve(
                 guarded("LDK's rebroadcast", || session.wallet.loaded.monitors().rebroadcast_pending_claims())?;
             }
             Happened::ChainTick => chain_work = Some(chain_turn(session)),
-            Happened::ChainFollowed(result) => {
+            Happened::ChainFollowed(Ok(began)) => {
                 chain_work = None;
-                if let Err(error) = result {
-                    tracing::warn!(reason = %error.message, "the chain could not be followed; trying again later");
+                session.followed = began;
+                if !waiting.watches.is_empty() {
+                    session.wallet.act_on_the_chain()?;
                 }
+            }
+            Happened::ChainFollowed(Err(error)) => {
+                chain_work = None;
+                tracing::warn!(reason = %error.message, "the chain could not be followed; trying again later");
+                watch::chain_failed(session, waiting, &error);
             }
         }
     }
@@ -201,6 +226,7 @@ async fn sleep(
     let manager = session.wallet.loaded.manager().get_event_or_persistence_needed_future();
     let monitors = session.wallet.loaded.monitors().get_update_future();
     let follows = chain_work.is_some();
+    let broadcasts = !session.broadcasts.is_empty();
     tokio::select! {
         () = wake.notified() => Happened::Work,
         () = manager => Happened::Work,
@@ -209,6 +235,10 @@ async fn sleep(
         () = ended(&mut session.link) => Happened::LinkEnded,
         result = joined(&mut waiting.learning) => Happened::Learnt(result),
         result = joined(&mut waiting.connecting) => Happened::Connected(result),
+        Some(tried) = session.broadcasts.join_next(), if broadcasts => {
+            session.published.extend(tried.unwrap_or_default());
+            Happened::Work
+        }
         result = finished(chain_work) => Happened::ChainFollowed(result),
         _ = ticks.peers.tick() => Happened::PeerTick,
         _ = ticks.manager.tick() => Happened::ManagerTick,
@@ -225,7 +255,7 @@ async fn ended(link: &mut Option<Link>) {
     }
 }
 
-async fn finished(work: &mut Option<ChainWork>) -> Result<()> {
+async fn finished(work: &mut Option<ChainWork>) -> Result<Instant> {
     match work {
         Some(work) => work.await,
         None => std::future::pending().await,
@@ -246,12 +276,13 @@ fn chain_turn(session: &Session) -> ChainWork {
     let (esplora, fees) = (Arc::clone(&session.esplora), Arc::clone(&session.fees));
     let loaded: Loaded = session.wallet.loaded.clone();
     Box::pin(async move {
+        let began = Instant::now();
         let tip = esplora.tip_of_our_network().await?;
         follow_chain(&esplora, &loaded, tip).await?;
         if let Ok(estimates) = esplora.fee_estimates().await {
             fees.update(&estimates);
         }
-        Ok(())
+        Ok(began)
     })
 }
 
@@ -277,6 +308,9 @@ async fn handle(session: &mut Session, waiting: &mut Waiting, command: Command) 
         }
         Command::Join { boarding } => waiting.join(boarding),
         Command::ReceiveNext { pending } => waiting.receive = Some(pending.arm()),
+        Command::Watch { pending } => {
+            waiting.watches.push(Watch::new(pending.arm(), Instant::now() + timeouts.lsp + timeouts.lsp_request));
+        }
         Command::Balance { pending } => pending.send(Ok(session.wallet.summary().balance)),
         Command::Channels { pending } => pending.send(Ok(session.wallet.summary().channels)),
         // Bounded by the store's own time-outs, and nothing is due here that could not wait for so long.

@@ -1,19 +1,20 @@
 //! A running node: a wallet and its network, and one turn of its loop: HTLCs → events → cut → commit → open the gate → send.
 
 use super::link::{Dialer, Link, Peers};
+use super::patience::patience;
 use super::receive::ReceiveProgress;
 use super::Shared;
 use crate::chain::esplora::Esplora;
 use crate::chain::fees::Fees;
-use crate::chain::publish::publish;
+use crate::chain::publish::{families, publish};
 use crate::config::Config;
 use crate::error::Result;
 use crate::failpoint::{self, Point};
 use crate::guard::guarded;
 use crate::lsp::transport::LspTransport;
 use crate::stats::{Phase, Stats};
-use crate::wallet::Wallet;
-use bitcoin::Transaction;
+use crate::wallet::{Summary, Wallet};
+use bitcoin::{Transaction, Txid};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -21,6 +22,17 @@ use tokio::time::Instant;
 
 /// How long the LSP may take from TCP to its last `channel_reestablish`, which it sends right behind `init`.
 const REESTABLISH: Duration = Duration::from_millis(1_500);
+
+/// What a session knows of the LSP's presence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contact {
+    /// Nothing needed it.
+    Unneeded,
+    /// It was connected.
+    Reached,
+    /// It was tried in vain.
+    Unreachable,
+}
 
 /// A wallet that is claimed and loaded. Dropping it gives the lock up; what is not committed was never said.
 pub(super) struct Session {
@@ -35,8 +47,17 @@ pub(super) struct Session {
     pub esplora: Arc<Esplora>,
     pub fees: Arc<Fees>,
     pub receive_progress: ReceiveProgress,
-    /// Transactions on their way to the network.
-    pub broadcasts: JoinSet<()>,
+    /// When it was loaded: the LSP is tried from then on.
+    pub began: Instant,
+    /// The wallet as the last session left it.
+    pub loaded_as: Summary,
+    /// The chain as of then, or later, is known.
+    pub followed: Instant,
+    pub contact: Contact,
+    /// Transactions on their way to the network, and whether it took them.
+    pub broadcasts: JoinSet<Vec<(Txid, bool)>>,
+    /// What became of those that were.
+    pub published: Vec<(Txid, bool)>,
 }
 
 impl Session {
@@ -56,7 +77,35 @@ impl Session {
         failpoint::reached(Point::AfterReleaseBeforeSend);
         guarded("sending", || peers.process_events())?;
         failpoint::reached(Point::AfterSend);
+        while let Some(tried) = self.broadcasts.try_join_next() {
+            self.published.extend(tried.unwrap_or_default());
+        }
         self.wallet.check_fault()
+    }
+
+    /// A connection stands.
+    pub fn connected(&mut self, link: Link) {
+        self.link = Some(link);
+        self.contact = Contact::Reached;
+        self.receive_progress.connected();
+    }
+
+    /// Whether something waits for what only the LSP can say or hear.
+    pub fn needs_lsp(&self) -> bool {
+        self.has_pending_htlcs() || self.wallet.loaded.broadcasts().is_in_doubt()
+    }
+
+    /// Until when a commitment of ours waits for the LSP's word; `None`: none waits.
+    pub fn patient_until(&self) -> Option<Instant> {
+        let broadcasts = self.wallet.loaded.broadcasts();
+        if !broadcasts.is_in_doubt() {
+            return None;
+        }
+        if self.contact == Contact::Unreachable {
+            return Some(self.began);
+        }
+        let height = self.wallet.loaded.manager().current_best_block().height;
+        Some(self.began + patience(&self.config.timeouts, height, broadcasts.expiry_in_doubt()))
     }
 
     /// One transaction; then everything that waited for it goes.
@@ -107,22 +156,28 @@ impl Session {
         (until > Instant::now() && deadline.is_none_or(|deadline| until < deadline)).then_some(until)
     }
 
-    /// Each in a task of its own; one that did not reach the network is handed out again by LDK's rebroadcast timer.
+    /// Each family in a task of its own; what did not reach the network is handed out again by LDK's rebroadcast timer.
     fn broadcast(&mut self, transactions: Vec<Transaction>) {
         if !transactions.is_empty() {
             failpoint::reached(Point::BeforeBroadcast);
         }
-        for transaction in transactions {
+        for family in families(transactions) {
             let (esplora, gate) = (Arc::clone(&self.esplora), Arc::clone(self.wallet.loaded.broadcasts()));
             self.broadcasts.spawn(async move {
-                let txid = transaction.compute_txid();
-                publish(&esplora, &transaction, move || gate.forget(&txid)).await;
+                let mut tried = Vec::new();
+                for transaction in family {
+                    let (txid, gate) = (transaction.compute_txid(), Arc::clone(&gate));
+                    tried.push((txid, publish(&esplora, &transaction, move || gate.forget(&txid)).await));
+                }
+                tried
             });
         }
     }
 
-    /// Until what was handed out has been tried, which `timeouts.chainMs` bounds: with the node its tasks end, too.
+    /// Until what was handed out has been tried, which `timeouts.chainMs` bounds for each: with the node its tasks end, too.
     pub async fn broadcasts_tried(&mut self) {
-        while self.broadcasts.join_next().await.is_some() {}
+        while let Some(tried) = self.broadcasts.join_next().await {
+            self.published.extend(tried.unwrap_or_default());
+        }
     }
 }

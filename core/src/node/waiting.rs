@@ -3,6 +3,7 @@
 use super::command::{Pending, Ready, ReceiveLimits};
 use super::flight::{Boarding, Flight};
 use super::link::Link;
+use super::watch::Watch;
 use super::Shared;
 use crate::error::{Error, Result};
 use crate::events::{EventType, PaymentEvent};
@@ -25,6 +26,7 @@ pub(super) struct Waiting {
     pub receive_begun: Option<(ReceiveLimits, Instant)>,
     /// The `receivePayment`s of other callers that this node's serves.
     pub flight: Option<Flight>,
+    pub watches: Vec<Watch>,
     pub stops: Vec<Pending<()>>,
     /// The route is being asked for.
     pub learning: Option<JoinHandle<Result<JitRoute>>>,
@@ -60,12 +62,23 @@ impl Waiting {
             && self.routes.is_empty()
             && self.events.is_empty()
             && self.receive.is_none()
+            && self.watches.is_empty()
             && self.stops.is_empty()
     }
 
     /// Somebody waits for what only a connection brings.
     pub fn needs_link(&self) -> bool {
+        self.needs_lsp() || self.watches.iter().any(|watch| watch.wants_lsp)
+    }
+
+    /// The same, and fails without it.
+    pub fn needs_lsp(&self) -> bool {
         !self.ready.is_empty() || !self.routes.is_empty() || !self.events.is_empty() || self.receive.is_some()
+    }
+
+    /// Somebody waits for something that a session does.
+    pub fn needs_session(&self) -> bool {
+        self.needs_lsp() || self.watches.iter().any(|watch| !watch.settled)
     }
 
     /// This node's `receivePayment` leads a flight from now on. What the session is to go by comes back.
@@ -96,21 +109,23 @@ impl Waiting {
         self.ready.retain(|waiter| !waiter.pending.is_abandoned());
         self.routes.retain(|waiter| !waiter.is_abandoned());
         self.events.retain(|waiter| !waiter.pending.is_abandoned());
+        self.watches.retain(|watch| !watch.pending.is_abandoned());
         if self.receive.as_ref().is_some_and(Pending::is_abandoned) {
             self.receive = None;
         }
     }
 
-    /// Resolves when every caller who needs the connection has given up.
+    /// Resolves when every caller who needs a session has given up.
     pub async fn all_abandoned(&mut self) {
         poll_fn(|cx| {
             self.ready.retain_mut(|waiter| waiter.pending.poll_abandoned(cx).is_pending());
             self.routes.retain_mut(|waiter| waiter.poll_abandoned(cx).is_pending());
             self.events.retain_mut(|waiter| waiter.pending.poll_abandoned(cx).is_pending());
+            self.watches.retain_mut(|watch| watch.pending.poll_abandoned(cx).is_pending());
             if self.receive.as_mut().is_some_and(|pending| pending.poll_abandoned(cx).is_ready()) {
                 self.receive = None;
             }
-            if self.needs_link() {
+            if self.needs_session() {
                 Poll::Pending
             } else {
                 Poll::Ready(())
@@ -121,6 +136,20 @@ impl Waiting {
 
     /// Answers everyone with an error.
     pub fn fail(&mut self, error: &Error) {
+        self.fail_without_lsp(error);
+        for watch in self.watches.drain(..) {
+            watch.pending.send(Err(error.clone()));
+        }
+        for pending in self.stops.drain(..) {
+            pending.send(Err(error.clone()));
+        }
+        self.receive_begun = None;
+        self.abort_tasks();
+        self.land(Some(error));
+    }
+
+    /// Answers those who can't do without the LSP with an error.
+    pub fn fail_without_lsp(&mut self, error: &Error) {
         for waiter in self.ready.drain(..) {
             waiter.pending.send(Err(error.clone()));
         }
@@ -131,12 +160,6 @@ impl Waiting {
         if let Some(pending) = self.receive.take() {
             pending.send(Err(error.clone()));
         }
-        for pending in self.stops.drain(..) {
-            pending.send(Err(error.clone()));
-        }
-        self.receive_begun = None;
-        self.abort_tasks();
-        self.land(Some(error));
     }
 
     /// Answers those who need the route with an error.
@@ -195,7 +218,8 @@ impl Waiting {
     pub fn next_deadline(&self) -> Option<Instant> {
         let events = self.events.iter().map(|waiter| waiter.until);
         let ready = self.ready.iter().filter(|waiter| waiter.receiving).map(|waiter| waiter.until);
-        events.chain(ready).min()
+        let watches = self.watches.iter().filter(|watch| watch.wants_lsp).map(Watch::until);
+        events.chain(ready).chain(watches).min()
     }
 }
 

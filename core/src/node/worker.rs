@@ -8,6 +8,7 @@ use super::command::Command;
 use super::serve::{serve, unknown_event, End};
 use super::session::Session;
 use super::waiting::{EventWaiter, ReadyWaiter, RouteWaiter, Waiting};
+use super::watch::Watch;
 use super::{Shared, State};
 use crate::checkpoint::rows;
 use crate::error::{Code, Error, Result};
@@ -165,6 +166,7 @@ impl Worker {
                 self.session_for(Command::NextEvent { wait, pending }, false).await;
             }
             Command::NextEvent { .. } => drop(self.enqueue(command)),
+            Command::Watch { .. } => self.session_for(command, true).await,
             // The flight has ended while this was on its way.
             Command::Join { boarding } => boarding.board(),
             Command::Start { .. } | Command::ReceiveBegin { .. } => {
@@ -194,6 +196,7 @@ impl Worker {
             Command::NextEvent { wait, pending } => {
                 self.waiting.events.push(EventWaiter { pending: pending.arm(), until: now + wait });
             }
+            Command::Watch { pending } => self.waiting.watches.push(Watch::new(pending.arm(), until)),
             other => return Some(other),
         }
         None
@@ -243,7 +246,9 @@ impl Worker {
     /// Boots while callers may still give up, ask to stop, or ask for more. `None`: nobody wants it any more.
     async fn boot(&mut self, later: &mut VecDeque<Command>, stats: Arc<Stats>) -> Result<Option<Session>> {
         let shared = Arc::clone(&self.shared);
-        let mut booting = pin!(boot(Arc::clone(&shared), stats));
+        // A watch need not have the LSP; who does, finds it later.
+        let connects = self.waiting.watches.is_empty();
+        let mut booting = pin!(boot(Arc::clone(&shared), stats, connects));
         loop {
             tokio::select! {
                 session = &mut booting => return session.map(Some),
@@ -274,6 +279,9 @@ impl Worker {
             Ok(End::Stopped) => {
                 let finished = session.turn().await;
                 session.broadcasts_tried().await;
+                for watch in &mut self.waiting.watches {
+                    watch.attend(&session);
+                }
                 self.shared.set_wake_by(session.wallet.summary().wake_by());
                 let released = release(session).await;
                 Ok(finished.and(released))
@@ -294,6 +302,9 @@ impl Worker {
         for pending in self.waiting.stops.drain(..) {
             pending.send(result.clone());
         }
+        for watch in self.waiting.watches.drain(..) {
+            watch.answer(result);
+        }
         for waiter in self.waiting.events.drain(..) {
             waiter.pending.send(Ok(None));
         }
@@ -304,7 +315,9 @@ impl Worker {
     }
 
     async fn read_row(&self) -> Result<NodeRow> {
-        NodeRow::load(&read(&self.shared, &[rows::NODE]).await?)
+        let row = NodeRow::load(&read(&self.shared, &[rows::NODE]).await?)?;
+        self.shared.set_wake_by(row.summary.wake_by());
+        Ok(row)
     }
 
     async fn saved_route(&self) -> Result<Option<crate::lsp::JitRoute>> {

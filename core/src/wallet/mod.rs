@@ -7,6 +7,7 @@
 //! What fails how: any error is the end of this wallet in memory. What was not committed was never said; load it again.
 
 mod channel_policy;
+pub mod deadlines;
 mod ldk_events;
 pub mod ledger;
 mod payment_policy;
@@ -136,9 +137,14 @@ impl Wallet {
 
     /// LDK is at the chain's tip: what it does not persist is applied again.
     pub fn caught_up(&self) -> Result<()> {
-        // An earlier life's claims may never have got through, or be forgotten: LDK's timer for this outlives most lives of ours.
-        guarded("LDK's rebroadcast", || self.loaded.monitors().rebroadcast_pending_claims())?;
+        self.act_on_the_chain()?;
         guarded("skim acceptance", || accept_skims(&self.loaded))
+    }
+
+    /// Does what the chain, as far as it was followed, asks for; the LSP is not needed for it.
+    pub fn act_on_the_chain(&self) -> Result<()> {
+        // An earlier life's claims may never have got through, or be forgotten: LDK's timer for this outlives most lives of ours.
+        guarded("LDK's rebroadcast", || self.loaded.monitors().rebroadcast_pending_claims())
     }
 
     /// Lets LDK work until it has nothing more to do for now. Asks the store only when a payment is claimable. An error means that

@@ -1,9 +1,10 @@
 //! What can be seen of a wallet from outside: balance, channels, pending work. Saved with every commit, so that a reader
 //! needs neither the lease nor LDK.
 
+use super::deadlines;
 use crate::checkpoint::Loaded;
 use crate::clock;
-use lightning::chain::channelmonitor::{Balance as MonitorBalance, HTLC_FAIL_BACK_BUFFER};
+use lightning::chain::channelmonitor::Balance as MonitorBalance;
 use lightning::ln::channel_state::{ChannelDetails, InboundHTLCDetails};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,6 +25,9 @@ pub struct Summary {
     pub channels: Vec<ChannelSummary>,
     /// Claimed HTLCs that are not fulfilled and revoked: payment hash (hex) → lowest CLTV expiry.
     pub unfulfilled: BTreeMap<String, u32>,
+    /// Before that block a closed channel must be looked at again.
+    #[serde(default)]
+    pub closing: Option<u32>,
 }
 
 /// `getBalance()`. Millisatoshi on Lightning, satoshi on chain.
@@ -68,10 +72,10 @@ pub struct ChannelSummary {
     pub pending_htlcs: u32,
 }
 
-/// Run again before `height`: a claimed HTLC is not fulfilled yet.
+/// Run again before `height`. See `deadlines.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WakeBy {
-    /// Block height. From here on the channel would be closed to claim on chain.
+    /// Block height.
     pub height: u32,
     /// Wall time of that height at ten minutes a block, ms since 1970.
     pub estimated_at_ms: u64,
@@ -95,15 +99,12 @@ impl Summary {
         }
         // Of an open channel it is counted above; of a closed one it is on its way also while no block holds what closed it.
         let open: Vec<&ChannelDetails> = channels.iter().collect();
-        let pending_close_sats = loaded
-            .monitors()
-            .get_claimable_balances(&open)
-            .iter()
-            .filter(|balance| is_ours(balance))
-            .map(MonitorBalance::claimable_amount_satoshis)
-            .sum();
+        let owed = loaded.monitors().get_claimable_balances(&open);
+        let pending_close_sats =
+            owed.iter().filter(|balance| is_ours(balance)).map(MonitorBalance::claimable_amount_satoshis).sum();
+        let height = loaded.manager().current_best_block().height;
         Summary {
-            height: loaded.manager().current_best_block().height,
+            height,
             at_ms: clock::now_ms(),
             balance: Balance {
                 lightning_msat: channels.iter().map(|channel| own_msat(channel, &claimed)).sum(),
@@ -113,21 +114,34 @@ impl Summary {
             },
             channels: channels.iter().map(ChannelSummary::of).collect(),
             unfulfilled,
+            closing: deadlines::closing(height, &owed),
         }
     }
 
-    /// When a wallet with claimed, unfulfilled HTLCs must run again. LDK's buffer before the expiry is left out, since within
-    /// it the channel would be closed to claim on chain.
+    /// When the wallet must run again because something is at stake: a claimed HTLC that is not fulfilled, or a claim on chain.
     pub fn wake_by(&self) -> Option<WakeBy> {
-        let expiry = self.unfulfilled.values().min()?;
-        let height = expiry.saturating_sub(HTLC_FAIL_BACK_BUFFER);
-        let blocks = u64::from(height.saturating_sub(self.height));
-        Some(WakeBy { height, estimated_at_ms: self.at_ms.saturating_add(blocks * BLOCK_SECONDS * 1000) })
+        self.wake_height().map(|height| self.estimate(height))
     }
 
-    /// The same for one payment.
+    /// When it must run again in any case.
+    pub fn next_by(&self) -> Option<WakeBy> {
+        let height = deadlines::next_by(self.height, self.wake_height(), !self.channels.is_empty());
+        height.map(|height| self.estimate(height))
+    }
+
+    fn wake_height(&self) -> Option<u32> {
+        let unfulfilled = self.unfulfilled.values().map(|expiry| deadlines::wake_by(*expiry));
+        unfulfilled.chain(self.closing).min()
+    }
+
+    fn estimate(&self, height: u32) -> WakeBy {
+        let blocks = u64::from(height.saturating_sub(self.height));
+        WakeBy { height, estimated_at_ms: self.at_ms.saturating_add(blocks * BLOCK_SECONDS * 1000) }
+    }
+
+    /// The same for one payment that the LSP has not heard of.
     pub fn wake_by_of(&self, payment_hash: &str) -> Option<u32> {
-        self.unfulfilled.get(payment_hash).map(|expiry| expiry.saturating_sub(HTLC_FAIL_BACK_BUFFER))
+        self.unfulfilled.get(payment_hash).map(|expiry| deadlines::wake_by(*expiry))
     }
 }
 

@@ -1,10 +1,10 @@
-use super::blocks::other;
+use super::blocks::{other, tx};
 use super::server::{ok, run, Reply, Server};
-use crate::chain::publish::{attempt, publish, Next, REFUSED_PAUSE};
+use crate::chain::publish::{attempt, families, publish, Next, REFUSED_PAUSE};
 use crate::chain::Esplora;
 use crate::net::dns::Resolver;
 use crate::timeouts::DEFAULTS;
-use bitcoin::Network;
+use bitcoin::{Network, OutPoint, Transaction};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ fn a_transaction_is_forgotten_only_if_it_is_not_out() {
         for (reply, expected) in [(Reply::HangUp, true), (ok(other(1).compute_txid().to_string()), false)] {
             let (_server, esplora) = at(reply).await;
             let (forgotten, forget) = flag();
-            publish(&esplora, &other(1), forget).await;
+            assert_eq!(publish(&esplora, &other(1), forget).await, !expected);
             assert_eq!(forgotten.load(Ordering::Relaxed), expected);
         }
     });
@@ -57,11 +57,34 @@ fn a_refused_transaction_is_forgotten_after_a_pause() {
     run(async {
         let (_server, esplora) = at(Reply::Answer(400, b"min relay fee not met".to_vec())).await;
         let (forgotten, forget) = flag();
-        publish(&esplora, &other(1), forget).await;
+        assert!(!publish(&esplora, &other(1), forget).await);
         assert!(!forgotten.load(Ordering::Relaxed));
         // Held, the clock leaps to the end of the pause, the only thing left to wait for.
         tokio::time::pause();
         tokio::time::sleep(REFUSED_PAUSE * 2).await;
         assert!(forgotten.load(Ordering::Relaxed));
     });
+}
+
+#[test]
+fn what_spends_each_other_goes_together_parents_first_and_all_else_by_itself() {
+    let out = |of: &Transaction, vout| OutPoint { txid: of.compute_txid(), vout };
+    let commitment = other(1);
+    let (claim, other_claim) = (tx(&[out(&commitment, 0)], 1, 2), tx(&[out(&commitment, 1)], 1, 3));
+    let sweep = tx(&[out(&claim, 0), out(&other_claim, 0)], 1, 4);
+    let alone = other(5);
+    let family = [&commitment, &claim, &other_claim, &sweep];
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]] {
+        let mut all: Vec<Transaction> = order.iter().map(|index| family[*index].clone()).collect();
+        all.insert(2, alone.clone());
+        let mut found = families(all);
+        found.sort_by_key(Vec::len);
+        assert_eq!(found.len(), 2, "{order:?}");
+        assert_eq!(found[0], [alone.clone()]);
+        assert_eq!(found[1].len(), 4);
+        let place = |tx: &Transaction| found[1].iter().position(|other| other == tx).unwrap();
+        assert!(place(&commitment) < place(&claim).min(place(&other_claim)), "{order:?}");
+        assert_eq!(place(&sweep), 3, "{order:?}");
+    }
+    assert!(families(Vec::new()).is_empty());
 }
