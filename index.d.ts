@@ -62,7 +62,22 @@ export declare class MdkNode {
   nextEvent(timeoutMs?: number, options?: CallOptions): Promise<PaymentEvent | null>
   /** Resolves after the commit that removes the event: it is never delivered again. */
   ackEvent(eventId: string, options?: CallOptions): Promise<void>
-  /** Run the node again before that: a claimed payment's preimage is not with the LSP yet. `null` when nothing waits. */
+  /**
+   * For a cron, so that nothing is lost while nobody pays: takes the lease, follows the chain, does what it asks for (claims,
+   * penalties, their repetition), tells the LSP the preimages that it has not heard, and gives the lease back. Does without the
+   * LSP when nothing needs it, and when it is away: then what must be claimed is claimed on chain. On a node that runs it looks
+   * at the chain once more, and the node goes on running.
+   *
+   * Run it at the latest at the report's `nextBy`; every hour is good, twice a day is enough while nothing is at stake.
+   *
+   * Rejects with `WALLET_LOCKED` (the holder does all this), `STORE_UNAVAILABLE`, `CHAIN_UNAVAILABLE`, `STATE_CORRUPT`, `FENCED`.
+   */
+  watch(options?: CallOptions): Promise<WatchReport>
+  /**
+   * Run the node again before that, `watch()` or any other way: the LSP has not heard a claimed payment's preimage yet, or a
+   * closed channel's claim is not final. `null` when nothing is at stake, as far as this object knows: it learns it from the
+   * store with any call that reads it, such as `getBalance`.
+   */
   get wakeBy(): WakeBy | null
   /** What the wallet owns, from the last commit; needs no lease. */
   getBalance(options?: CallOptions): Promise<Balance>
@@ -300,6 +315,36 @@ export interface WakeBy {
   height: number
   /** When that block is expected, in milliseconds since 1970. */
   estimatedAt: number
+}
+
+/** What a `watch()` found and did. */
+export interface WatchReport {
+  /** The height to which the wallet followed the chain. */
+  height: number
+  /** From the call to the report, in milliseconds. */
+  durationMs: number
+  /**
+   * `unneeded`: nothing needed the LSP, and it was not called. `unreachable`: it was tried, and something still needs it, or was
+   * claimed on chain instead.
+   */
+  lsp: 'unneeded' | 'reached' | 'unreachable'
+  /** Channels found closed, by id. */
+  closedChannels: Array<string>
+  /** Ids of the transactions that the network took in this run, or had already. */
+  sent: Array<string>
+  /** Ids of those that it did not take, or that did not reach it. The next run tries again. */
+  unsent: Array<string>
+  /** On chain and the wallet's, in satoshi. */
+  onchainSats: number
+  /** On its way from closed channels, in satoshi. */
+  pendingCloseSats: number
+  /** Something is at stake: run again before it, or lose it. */
+  wakeBy?: WakeBy
+  /**
+   * Run again before it in any case: `wakeBy`, or the last block at which a cheating LSP can still be punished. Absent: there is no
+   * channel to watch.
+   */
+  nextBy?: WakeBy
 }
 
 /** Which chain. There is no default: a wallet on the wrong chain is lost money. */

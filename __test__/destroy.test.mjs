@@ -128,6 +128,7 @@ describe('after destroy()', () => {
     receivePayment: (node) => node.receivePayment(() => {}),
     getBalance: (node) => node.getBalance(),
     listChannels: (node) => node.listChannels(),
+    watch: (node) => node.watch(),
   }
 
   for (const route of [undefined, { scid: '100x1x0', cltvExpiryDelta: 72 }]) {

@@ -12,6 +12,7 @@ import {
   ROUTE_CALLS,
   SESSION_CALLS,
   TIMEOUTS,
+  WATCH,
   assertTheRestWorks,
   eventually,
   failsWith,
@@ -47,7 +48,7 @@ describe('Esplora', () => {
       const { options, received } = await promised(lab, t, { timeouts: TIMEOUTS })
       const [node, routeless] = [nodeOf(t, options), nodeOf(t, wallet(lab, t, { timeouts: TIMEOUTS }))]
       await during(async () => {
-        for (const call of Object.values(SESSION_CALLS)) {
+        for (const call of Object.values({ ...SESSION_CALLS, ...WATCH })) {
           await chainFails(call(node))
           await idle(node)
         }

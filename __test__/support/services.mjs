@@ -49,6 +49,9 @@ export const SESSION_CALLS = {
   receivePayment: (node) => node.receivePayment(() => assert.fail('nothing was paid')),
 }
 
+/** The call that needs a session, and the LSP only when something needs that. */
+export const WATCH = { watch: (node) => node.watch() }
+
 /** With no route known, these need one, too. */
 export const ROUTE_CALLS = {
   getJitRoute: (node) => node.getJitRoute(),

@@ -59,6 +59,7 @@ export const METHODS = {
   listChannels: [],
   getPayment: ['paymentHash'],
   listPayments: [],
+  watch: [],
 }
 
 /** The methods that are called with a known route here, and so only compute. */
