@@ -96,6 +96,11 @@ export class Handler {
     this.child.send('go')
   }
 
+  /** It calls `node.destroy()`, whatever it waits for, and ends. */
+  destroy() {
+    this.child.send('destroy')
+  }
+
   async kill() {
     this.child.kill('SIGKILL')
     return this.exited

@@ -12,6 +12,12 @@ if (args.log) setLogListener((record) => process.connected && process.send({ typ
 /** Resolves when it is written: a process that dies next has said it. */
 const say = (type, more = {}) => new Promise((resolve) => process.send({ type, ...more }, resolve))
 const go = () => new Promise((resolve) => process.once('message', resolve))
+// In the middle of whatever the job does.
+process.on('message', (message) => {
+  if (message !== 'destroy') return
+  node.destroy()
+  process.exit()
+})
 /** Like a platform that pulls the plug: nothing of ours runs after this. */
 const die = () => process.kill(process.pid, 'SIGKILL')
 

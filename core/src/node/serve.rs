@@ -113,6 +113,9 @@ pub(super) async fn serve(
         let is_deaf = session.link.is_none() && waiting.connecting.is_none();
         let is_done = !waiting.needs_session() && !session.receive_progress.is_active();
         if is_done && (is_deaf || !stays) && stop_deadline.is_none() {
+            if !session.needs_lsp() {
+                waiting.abort_tasks();
+            }
             stop_deadline = Some(Instant::now() + session.config.timeouts.stop);
         }
         if stop_deadline.is_none() && !waiting.stops.is_empty() {
