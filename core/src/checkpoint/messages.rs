@@ -280,7 +280,6 @@ impl ChannelMessageHandler for MessageGate {
         handle_update_fulfill_htlc(UpdateFulfillHTLC),
         handle_update_fail_htlc(&UpdateFailHTLC),
         handle_update_fail_malformed_htlc(&UpdateFailMalformedHTLC),
-        handle_commitment_signed(&CommitmentSigned),
         handle_update_fee(&UpdateFee),
         handle_announcement_signatures(&AnnouncementSignatures),
     );
@@ -326,10 +325,19 @@ impl ChannelMessageHandler for MessageGate {
         self.deliver("handle_revoke_and_ack", |attached| attached.manager.handle_revoke_and_ack(peer, message));
     }
 
+    fn handle_commitment_signed(&self, peer: PublicKey, message: &CommitmentSigned) {
+        if self.is_premature("handle_commitment_signed", peer, message.channel_id) {
+            return;
+        }
+        self.pace().heard_commitment();
+        self.deliver("handle_commitment_signed", |attached| attached.manager.handle_commitment_signed(peer, message));
+    }
+
     fn handle_commitment_signed_batch(&self, peer: PublicKey, channel: ChannelId, batch: Vec<CommitmentSigned>) {
         if self.is_premature("handle_commitment_signed_batch", peer, channel) {
             return;
         }
+        self.pace().heard_commitment();
         self.deliver("handle_commitment_signed_batch", |attached| {
             attached.manager.handle_commitment_signed_batch(peer, channel, batch);
         });

@@ -1,5 +1,6 @@
 //! How long a leaving node listens: as long as the peer took to answer.
 
+use super::pair::name;
 use super::Pair;
 use lightning::ln::msgs::BaseMessageHandler;
 use std::time::Duration;
@@ -43,6 +44,33 @@ async fn behind_its_last_revocation_a_wallet_listens_for_longer_the_longer_the_p
         assert!(listens > before, "{listens:?} for {each:?}");
         before = listens;
     }
+}
+
+/// The peer revokes, and says behind it what that means for our side; between the two nothing is pending here any more.
+#[tokio::test(start_paused = true)]
+async fn behind_a_revocation_that_removed_a_payment_a_wallet_listens_for_the_commitment_that_follows() {
+    let mut pair = Pair::with_channel().await;
+    // So that no earlier revocation is what is listened for.
+    let invoice = pair.mint(Some(5_000_000));
+    pair.pay(&invoice, 5_000_000, 144);
+    while !pair.wallet.has_event("PaymentClaimed") || pending(&pair) > 0 {
+        pair.lsp.turn().await;
+        pair.wallet.turn().await;
+        advance(Duration::from_secs(2)).await;
+        pair.carry_one_each();
+    }
+    assert!(pair.lsp.wire.iter().any(|event| name(event) == "update_htlcs"), "its commitment is on its way");
+    let listens = pair.wallet.loaded.messages().listen_until();
+    assert!(listens.is_some_and(|until| until > Instant::now()), "{listens:?}");
+    pair.carry_one_each();
+    let listens = pair.wallet.loaded.messages().listen_until();
+    assert!(listens.is_none_or(|until| until <= Instant::now()), "{listens:?}: it came");
+    pair.settle().await;
+    assert_eq!(pair.lsp.loaded.manager().list_channels()[0].pending_outbound_htlcs.len(), 0);
+}
+
+fn pending(pair: &Pair) -> usize {
+    pair.wallet.loaded.manager().list_channels()[0].pending_inbound_htlcs.len()
 }
 
 #[tokio::test(start_paused = true)]
