@@ -34,8 +34,8 @@ export async function paidWallet(shop) {
 }
 
 /**
- * The handler of a payment of `HTLC` ends (`end`: 'kill' or 'destroy') when it has told it, and the LSP has not heard of the
- * preimage. Returns the wallet with that payment, the expiry of its HTLC and what its payer gets.
+ * The handler of a payment of `HTLC` ends (`end`: 'kill' or 'destroy') when the preimage is committed, and the LSP has not heard of
+ * it. Returns the wallet with that payment, the expiry of its HTLC and what its payer gets.
  */
 export async function claimed(shop, { end = 'kill', wallet } = {}) {
   const { lab } = shop
@@ -43,32 +43,37 @@ export async function claimed(shop, { end = 'kill', wallet } = {}) {
   const since = process.hrtime.bigint()
   const { paying, paymentHash } = await wallet.payUnattended(HTLC * 1000, { timeoutMs: 600_000 })
   paying.catch(() => {}) // of a test that failed before it looked
+  await (end === 'kill' ? killed(wallet) : destroyed(lab, wallet, since))
+  await until('the LSP to see that the wallet is gone', async () => !(await lab.get('/lsp/peers')).includes(wallet.nodeId))
+  const messages = await lab.get(`/messages?since=${since}`)
+  const fulfilled = messages.some((m) => m.peer === wallet.nodeId && m.direction === 'got' && m.type === 'update_fulfill_htlc')
+  assert.equal(fulfilled, false, 'the LSP has heard it')
+  const { wakeBy } = await look(wallet)
+  const { pendingHtlcs } = await onlyChannel(wallet)
+  assert.equal(pendingHtlcs, 1, 'the LSP waits for the preimage')
+  return { wallet, paying, paymentHash, wakeBy, expiry: wakeBy.height + WAKE_BY }
+}
+
+async function killed(wallet) {
+  const handler = wallet.start('receive', {}, {}, { failpoint: 'BeforeFulfil:1' })
+  assert.equal((await handler.exited).signal, 'SIGKILL')
+}
+
+/** What it says is lost on the way from the instant at which nothing but the LSP's own revocation is missing. */
+async function destroyed(lab, wallet, since) {
   await lab.post('/faults', { link: 'lsp', latencyMs: STEPS_MS })
   const handler = wallet.start('receive', { hold: true })
   try {
     await wallet.said(since, 'sent', 'update_add_htlc')
     await lab.post('/faults', { link: 'lsp', latencyMs: SLOW_MS })
-    // It claims when the LSP's own revocation is there, which is on its way now.
     await wallet.said(since, 'got', 'revoke_and_ack')
     await lab.post('/faults', { link: 'lsp', drop: 'up' })
     await handler.first('received')
-    if (end === 'kill') {
-      await handler.kill()
-    } else {
-      handler.destroy()
-      await handler.exited
-    }
-    const messages = await lab.get(`/messages?since=${since}`)
-    const fulfilled = messages.some((m) => m.peer === wallet.nodeId && m.direction === 'got' && m.type === 'update_fulfill_htlc')
-    assert.equal(fulfilled, false, 'the LSP has heard it: the line was cut too late')
+    handler.destroy()
+    await handler.exited
   } finally {
     await reachable(lab)
   }
-  await until('the LSP to see that the wallet is gone', async () => !(await lab.get('/lsp/peers')).includes(wallet.nodeId))
-  const { wakeBy } = await look(wallet)
-  const { pendingHtlcs } = await onlyChannel(wallet)
-  assert.equal(pendingHtlcs, 1, 'the LSP waits for the preimage')
-  return { wallet, paying, paymentHash, wakeBy, expiry: wakeBy.height + WAKE_BY }
 }
 
 /** What a process that holds nothing reads: balance, and when the wallet must run again. */
