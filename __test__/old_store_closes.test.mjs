@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { cpSync, rmSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 import { onlyChannel } from './support/chain.mjs'
-import { CLOSES, HTLC, SATS, claimed, mineTo } from './support/claimed.mjs'
+import { CLOSES, HTLC, SATS, claimed, mineTo, told, watch } from './support/claimed.mjs'
 import { rejection } from './support/life.mjs'
 import { assertSettled, openShop } from './support/shop.mjs'
 import { until } from './support/until.mjs'
@@ -39,6 +39,8 @@ test('an old store that has to close its channel is STATE_CORRUPT: nothing goes 
     cpSync(from, to, { recursive: true })
   }
   copy(path, `${path}.old`)
+  assert.equal((await watch(wallet)).lsp, 'reached')
+  assert.equal((await told(wallet)).length, 1)
   await wallet.sell(1_000_000)
   await wallet.sell(2_000_000)
   copy(path, `${path}.newest`)

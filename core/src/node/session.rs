@@ -128,7 +128,8 @@ impl Session {
     /// Until when the LSP may still say what it knows of one of our channels; none: it has, or it had its time.
     pub fn reestablishes_until(&self) -> Option<Instant> {
         let until = self.link.as_ref().filter(|link| link.is_up())?.opened() + REESTABLISH;
-        let awaits = self.wallet.loaded.messages().awaits_reestablish(self.config.lsp.node_id);
+        let loaded = &self.wallet.loaded;
+        let awaits = loaded.messages().awaits_reestablish(self.config.lsp.node_id) || loaded.broadcasts().is_in_doubt();
         (awaits && until > Instant::now()).then_some(until)
     }
 
@@ -137,6 +138,10 @@ impl Session {
     pub fn can_receive(&self) -> bool {
         let (messages, lsp) = (self.wallet.loaded.messages(), self.config.lsp.node_id);
         let waits = self.reestablishes_until().is_some();
+        if waits && self.wallet.loaded.broadcasts().is_in_doubt() {
+            // What it says next may be that the store is old.
+            return false;
+        }
         let channels = self.wallet.loaded.manager().list_channels();
         channels.iter().all(|channel| {
             let silent = messages.awaits_reestablish_of(lsp, channel.channel_id);
