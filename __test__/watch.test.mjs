@@ -32,7 +32,8 @@ async function paid(t, more) {
 const height = async () => (await lab.get('/chain')).height
 /** How often the LSP was connected to since `reset`. */
 const connections = async () => (await lab.get('/stats')).lsp.connections.length
-const DAY = 144
+/** The LSP must wait so long for its own money: `PUNISHMENT_BLOCKS` in core. */
+const PUNISHMENT = 1_008
 const CONFIRMS = 18
 
 /** Looks at the chain, finds nothing, leaves. */
@@ -66,8 +67,8 @@ test('a wallet with a channel and nothing at stake does not call the LSP, and mu
     const now = Date.now()
     const { lsp, nextBy } = await uneventful(node)
     assert.equal(lsp, 'unneeded')
-    assert.equal(nextBy.height, (await height()) + 1 + DAY - CONFIRMS)
-    const expected = now + (1 + DAY - CONFIRMS) * 600_000
+    assert.equal(nextBy.height, (await height()) + 1 + PUNISHMENT - CONFIRMS)
+    const expected = now + (1 + PUNISHMENT - CONFIRMS) * 600_000
     assert.ok(Math.abs(nextBy.estimatedAt - expected) < 600_000, `${nextBy.estimatedAt}, not ${expected}`)
   }
   assert.equal(await connections(), 0)
