@@ -1,10 +1,11 @@
 //! The JSON shapes of the Esplora API, as `esplora-client` 0.12 reads them.
 
+use bitcoin::hashes::sha256;
 use bitcoin::hex::DisplayHex;
 use bitcoin::{Block, OutPoint, Transaction, TxOut};
 use serde_json::{json, Value};
 
-use crate::chain::Chain;
+use crate::chain::{script_hash, Chain};
 
 /// `status` of a transaction that is known: confirmed at a height or waiting.
 pub(super) fn status(chain: &Chain, height: Option<u32>) -> Value {
@@ -17,6 +18,22 @@ pub(super) fn status(chain: &Chain, height: Option<u32>) -> Value {
         }),
         None => json!({ "confirmed": false }),
     }
+}
+
+/// The outputs that pay to a script, confirmed or not, and that no transaction spends, unconfirmed ones included.
+pub(super) fn unspent(chain: &Chain, hash: &sha256::Hash) -> Value {
+    let unconfirmed = chain.unconfirmed().map(|(tx, _)| (tx, None));
+    let confirmed = chain.history(hash).into_iter().map(|(tx, height)| (tx, Some(height)));
+    let outputs = unconfirmed.chain(confirmed).flat_map(|(tx, height)| {
+        let txid = tx.compute_txid();
+        let of_script = tx.output.iter().enumerate().filter(|(_, output)| script_hash(&output.script_pubkey) == *hash);
+        of_script.map(move |(vout, output)| (OutPoint::new(txid, vout as u32), output.value, height))
+    });
+    let free = outputs.filter(|(outpoint, ..)| chain.spender(outpoint).is_none());
+    free.map(|(OutPoint { txid, vout }, value, height)| {
+        json!({ "txid": txid, "vout": vout, "status": status(chain, height), "value": value.to_sat() })
+    })
+    .collect()
 }
 
 pub(super) fn transaction(chain: &Chain, tx: &Transaction, height: Option<u32>) -> Value {

@@ -27,14 +27,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use axum::{middleware, Json, Router};
+use bitcoin::address::NetworkUnchecked;
 use bitcoin::consensus::encode::{deserialize_hex, serialize, serialize_hex};
 use bitcoin::hashes::sha256;
-use bitcoin::{BlockHash, MerkleBlock, OutPoint, Transaction, Txid};
+use bitcoin::{Address, BlockHash, MerkleBlock, Network, OutPoint, Transaction, Txid};
 use serde_json::{json, Value};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::chain::{Chain, ChainError, SharedChain};
+use crate::chain::{script_hash, Chain, ChainError, SharedChain};
 
 /// Esplora's page of blocks.
 const BLOCKS_PAGE: usize = 10;
@@ -152,6 +153,8 @@ pub fn router(chain: SharedChain, fees: FeeTable) -> Router {
         .route("/tx/{txid}/outspends", get(outspends))
         .route("/scripthash/{hash}/txs", get(script_txs))
         .route("/scripthash/{hash}/txs/chain/{last_seen}", get(script_txs_after))
+        .route("/scripthash/{hash}/utxo", get(script_utxo))
+        .route("/address/{address}/utxo", get(address_utxo))
         .route("/fee-estimates", get(fee_estimates))
         .with_state(Shared { chain, fees })
 }
@@ -333,6 +336,17 @@ async fn script_txs_after(
     let older = chain.history(&hash).into_iter().rev().skip_while(|(tx, _)| tx.compute_txid() != last_seen).skip(1);
     let page = older.take(TXS_PAGE).map(|(tx, height)| json::transaction(&chain, tx, Some(height)));
     Ok(Json(page.collect()))
+}
+
+async fn script_utxo(State(shared): State<Shared>, Path(hash): Path<String>) -> Answer<Json<Value>> {
+    let hash = natural_hash(&hash)?;
+    Ok(Json(json::unspent(&shared.chain.lock(), &hash)))
+}
+
+async fn address_utxo(State(shared): State<Shared>, Path(address): Path<String>) -> Answer<Json<Value>> {
+    let address: Address<NetworkUnchecked> = parse("address", &address)?;
+    let address = address.require_network(Network::Regtest).map_err(|e| Refusal::BadRequest(e.to_string()))?;
+    Ok(Json(json::unspent(&shared.chain.lock(), &script_hash(&address.script_pubkey()))))
 }
 
 /// Unlike block hashes and txids, Esplora writes a script's hash in the order of its bytes, as `sha256::Hash` does.
