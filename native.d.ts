@@ -114,6 +114,27 @@ export declare class MdkNode {
   get wakeBy(): WakeBy | null
   /** What the wallet owns, from the last commit; needs no lease. */
   getBalance(options?: CallOptions): Promise<Balance>
+  /**
+   * Closes a channel. Cooperatively: resolves when the LSP has agreed and the closing transaction is committed and was handed to
+   * the network; payments under way end first, and one that goes on too long is `TIMEOUT` (the close goes on with later
+   * sessions). With `force`: publishes this wallet's own commitment transaction, also when the LSP is gone; its fee can't be
+   * raised later, and the money is locked for the channel's delay. Either way it comes back on chain: `pendingCloseSats`, then
+   * `onchainSats`, in sessions that run later.
+   *
+   * Rejects with `INVALID_ARGUMENT` (`channelId`) if no such channel is open, and with what `start` rejects with.
+   */
+  closeChannel(channelId: string, options?: CallOptions & { force?: boolean }): Promise<void>
+  /** An address for bitcoin (BIP 84, `m/84'/0'/0'/0/n`; coin type 1 on test networks). The same until something was paid to it. */
+  getOnchainAddress(options?: CallOptions): Promise<string>
+  /**
+   * Sends every confirmed coin of the wallet to one address; `feeRate` in sat/vB, by default what confirms within two hours.
+   * Needs no LSP. Unconfirmed coins stay, and so do those worth less than their own fee. Resolves when the network took the
+   * transaction, which is sent out again in later sessions until it is six blocks deep.
+   *
+   * Rejects with `INVALID_ARGUMENT` (`address`, `feeRate`), `INSUFFICIENT_FUNDS`, `CHAIN_UNAVAILABLE`, and with what taking the
+   * wallet rejects with.
+   */
+  sendAllOnchain(address: string, feeRate?: number, options?: CallOptions): Promise<OnchainSend>
   /** The wallet's channels. */
   listChannels(options?: CallOptions): Promise<Array<NodeChannel>>
   /** The payment with that hash, if it was received: as of the last commit, unacked or not; needs no lease. `null` if not. */
@@ -131,9 +152,9 @@ export interface Balance {
   lightningMsat: number
   /** What of it can be sent now, in millisatoshi. */
   spendableMsat: number
-  /** On chain, in satoshi. */
+  /** On chain: confirmed, at addresses of this wallet, and not being sent; in satoshi. */
   onchainSats: number
-  /** Coming back from closed channels, in satoshi. */
+  /** Coming back from closed channels: what waits for confirmations, a time lock, or its way to an address of this wallet; in satoshi. */
   pendingCloseSats: number
 }
 
@@ -258,6 +279,16 @@ export interface NodeStats {
   lspBytesSent: number
   /** Bytes from the LSP. */
   lspBytesReceived: number
+}
+
+/** What `sendAllOnchain` sent. */
+export interface OnchainSend {
+  /** The transaction, 64 hex characters. */
+  txid: string
+  /** What arrives, in satoshi. */
+  amountSats: number
+  /** What the miner gets, in satoshi. */
+  feeSats: number
 }
 
 /** What happened to a payment. Given at least once, never lost; a repeat has the same `id`. */

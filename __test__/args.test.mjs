@@ -11,6 +11,10 @@ const WRONG_NUMBERS = [NaN, Infinity, -Infinity, -1, 0.5, Number.MAX_SAFE_INTEGE
 const WRONG_TEXTS = [undefined, null, 5, 5n, true, {}, [], Symbol('x'), new String('x'), '\ud800', 'a\udc00b', 'x'.repeat(1 << 25)]
 const WRONG_OPTIONS = [null, 5, 'x', true, [], () => {}, hostile()]
 
+/** Of regtest, as the options are. */
+const ADDRESS = 'bcrt1q6rz28mcfaxtmd6v789l9rrlrusdprr9pz3cppk'
+const OF_MAINNET = 'bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu'
+
 const node = new MdkNode(options())
 
 /** Each method with one argument left open; the others are valid. */
@@ -31,6 +35,9 @@ const METHODS = {
   getPayment: { paymentHash: '00'.repeat(32) },
   listPayments: {},
   watch: {},
+  closeChannel: { channelId: '00'.repeat(32) },
+  getOnchainAddress: {},
+  sendAllOnchain: { address: ADDRESS, feeRate: 2.5 },
 }
 const WRONG = {
   amountMsat: [undefined, ...WRONG_NUMBERS, 0],
@@ -40,6 +47,9 @@ const WRONG = {
   scid: [...WRONG_TEXTS, '', '1x2', '1x2x3x4', '1x2x65536', '-1x2x3'],
   eventId: WRONG_TEXTS,
   paymentHash: [...WRONG_TEXTS, '', 'zz'.repeat(32), '00'.repeat(31), '00'.repeat(33), ` ${'0'.repeat(63)}`],
+  channelId: [...WRONG_TEXTS, '', '00'.repeat(31), 'zz'.repeat(32), '00'.repeat(33)],
+  address: [...WRONG_TEXTS, '', ADDRESS.slice(0, -1), OF_MAINNET],
+  feeRate: [NaN, Infinity, -1, 0, 0.99, 1000.1, '5', null, 5n, true, {}],
 }
 
 for (const [method, valid] of Object.entries(METHODS)) {

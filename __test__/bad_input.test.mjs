@@ -170,6 +170,9 @@ for (const [method, names] of Object.entries(METHODS)) {
     all(VALUES.map(([name, value]) => [name, () => refusesLater(() => node[method].call(value), 'INVALID_ARGUMENT', 'this')])))
 }
 
+test('closeChannel: every value of force is refused by name or taken', () =>
+  all(insideOptions('force', 'closeChannel', (given) => node.closeChannel(...argumentsOf('closeChannel'), given))))
+
 test('receivePayment: every value of its arguments is refused by name or taken, and nobody is called', () => {
   const never = () => assert.fail('called')
   return all([

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, before, test } from 'node:test'
-import { FINAL, glance, mine, onlyChannel, spendOf, transaction } from './support/chain.mjs'
+import { FINAL, glance, mine, onlyChannel, spendOf, steady, transaction } from './support/chain.mjs'
+import { sweepOf } from './support/onchain.mjs'
 import { openShop } from './support/shop.mjs'
 import { until, within } from './support/until.mjs'
 
@@ -27,18 +28,29 @@ async function paidWallet() {
 
 const close = (wallet, force) => lab.post('/lsp/close', { nodeId: wallet.nodeId, force })
 
-/** All of it comes from the closed channel to the chain, and the next payment through a new channel. */
-async function comesBack(wallet) {
+/** All of it comes from the closed channel to the chain, and the next payment through a new channel. A commitment is swept. */
+async function comesBack(wallet, commitment) {
   const closing = await glance(wallet)
   assert.deepEqual(closing.channels, [])
   assert.deepEqual([closing.lightningMsat, closing.pendingCloseSats, closing.onchainSats], [0, SATS, 0])
   await mine(wallet, FINAL)
+  const sats = commitment === undefined ? SATS : await comesHome(wallet, commitment)
   const closed = await glance(wallet)
-  assert.deepEqual([closed.lightningMsat, closed.pendingCloseSats, closed.onchainSats], [0, 0, SATS])
+  assert.deepEqual([closed.lightningMsat, closed.pendingCloseSats, closed.onchainSats], [0, 0, sats])
   await wallet.sell(30_000_000)
   const again = await glance(wallet)
-  assert.deepEqual([again.lightningMsat, again.pendingCloseSats, again.onchainSats], [30_000_000, 0, SATS])
+  assert.deepEqual([again.lightningMsat, again.pendingCloseSats, again.onchainSats], [30_000_000, 0, sats])
+  await steady(wallet)
   assert.deepEqual(again.channels.map(({ channelId }) => channelId), (await wallet.channels()).map(({ channelId }) => channelId))
+}
+
+/** A commitment that is final is swept by the next start, and the sweep gets its block. Returns what arrives; `besides` is there. */
+async function comesHome(wallet, commitment, besides = 0) {
+  const sweeping = await glance(wallet)
+  const { sats } = await sweepOf(lab, commitment, SATS)
+  assert.deepEqual([sweeping.lightningMsat, sweeping.pendingCloseSats, sweeping.onchainSats], [0, sats, besides])
+  await mine(wallet, 1)
+  return sats
 }
 
 test('a forced close while nobody is there is found when the wallet starts', async () => {
@@ -47,16 +59,17 @@ test('a forced close while nobody is there is found when the wallet starts', asy
   const commitment = await channel.spend()
   assert.ok(commitment.vout.some(({ value }) => value === SATS), 'the commitment pays the wallet')
   await mine(wallet, 1)
-  await comesBack(wallet)
+  await comesBack(wallet, commitment)
 })
 
 test('a forced close that is final when the wallet starts for the first time after it is found in one start', async () => {
   const { wallet, channel } = await paidWallet()
   await close(wallet, true)
-  await channel.spend()
+  const commitment = await channel.spend()
   await mine(wallet, FINAL)
+  const sats = await comesHome(wallet, commitment)
   const after = await glance(wallet)
-  assert.deepEqual([after.channels, after.lightningMsat, after.pendingCloseSats, after.onchainSats], [[], 0, 0, SATS])
+  assert.deepEqual([after.channels, after.lightningMsat, after.pendingCloseSats, after.onchainSats], [[], 0, 0, sats])
   await wallet.sell(30_000_000)
   assert.equal((await glance(wallet)).lightningMsat, 30_000_000)
 })
@@ -101,7 +114,7 @@ async function closedWhileItRuns(force) {
   try {
     await node.startReceiving()
     await close(wallet, force)
-    await within('the channel\'s spend', channel.spend())
+    const spend = await within('the channel\'s spend', channel.spend())
     await until('the wallet to see it closed', async () => (await node.listChannels()).length === 0)
     const { bolt11, paymentHash } = await node.getInvoice(40_000_000, 'While it runs', 900)
     const paying = lab.pay(bolt11)
@@ -110,7 +123,12 @@ async function closedWhileItRuns(force) {
     await node.ackEvent(event.id)
     assert.ok((await paying).preimage)
     await mine(wallet, FINAL)
-    await until('the money on chain', async () => (await node.getBalance()).onchainSats === SATS, 60_000)
+    let sats = SATS
+    if (force) {
+      sats = (await within('the sweep', sweepOf(lab, spend, SATS))).sats
+      await mine(wallet, 1)
+    }
+    await until('the money on chain', async () => (await node.getBalance()).onchainSats === sats, 60_000)
     await node.stop()
     const { lightningMsat, pendingCloseSats } = await node.getBalance()
     assert.deepEqual([lightningMsat, pendingCloseSats], [40_000_000, 0])
@@ -163,9 +181,10 @@ test('an HTLC that was claimed, and whose preimage never reached the LSP, is cla
   const paid = await within('the payer, from the claim on chain', paying)
   assert.ok(paid.preimage, paid.error)
   await mine(wallet, FINAL)
-  const after = await glance(wallet)
   const got = claim.vout.reduce((sum, { value }) => sum + value, 0)
-  assert.deepEqual([after.onchainSats, after.pendingCloseSats], [SATS + got, 0])
+  const sats = await comesHome(wallet, commitment, got)
+  const after = await glance(wallet)
+  assert.deepEqual([after.onchainSats, after.pendingCloseSats], [sats + got, 0])
   const listening = wallet.start('listen')
   const { event } = await listening.first('event')
   assert.deepEqual([event?.eventType, event?.paymentHash, event?.amountMsat], ['Received', paymentHash, HTLC * 1000])

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { FINAL, glance, mine, onlyChannel } from './support/chain.mjs'
 import { confirmed, dieOnTheWay, isSpent, mineTo, outputOf, publish, remember, stateThat, states, total } from './support/cheat.mjs'
+import { sweepOf, sweptHome } from './support/onchain.mjs'
 import { openShop } from './support/shop.mjs'
 import { until, within } from './support/until.mjs'
 
@@ -58,10 +59,12 @@ async function forced(wallet, channel) {
 const shows = ({ vin }, paymentHash) =>
   vin.some(({ witness }) => witness.some((item) => createHash('sha256').update(Buffer.from(item, 'hex')).digest('hex') === paymentHash))
 
-async function assertOnChain(wallet, sats) {
+/** What the commitment left is swept, for a fee; the rest is there. */
+async function assertOnChain(wallet, commitment, sats) {
   await mine(wallet, FINAL)
+  const fee = await sweptHome(wallet, commitment, OWNED)
   const { channels, ...money } = await glance(wallet)
-  assert.deepEqual({ channels, ...money }, { channels: [], lightningMsat: 0, pendingCloseSats: 0, onchainSats: sats })
+  assert.deepEqual({ channels, ...money }, { channels: [], lightningMsat: 0, pendingCloseSats: 0, onchainSats: sats - fee })
 }
 
 /** The payment that was claimed is told, once, wherever its money is. */
@@ -83,13 +86,15 @@ for (const [when, safe] of [['at once', () => 0], ['at the last block before the
     if (safe(expiry) > 0) await mineTo(lab, safe(expiry))
     assert.equal(await isSpent(lab, commitment.txid, htlc.vout), false)
     const seen = await glance(wallet)
-    assert.equal(seen.pendingCloseSats + seen.onchainSats, OWNED + HTLC)
+    // The LSP's commitment is final by then, or not: what it left is swept.
+    const swept = safe(expiry) > 0 ? (await sweepOf(lab, commitment, OWNED)).sweep.fee : 0
+    assert.equal(seen.pendingCloseSats + seen.onchainSats, OWNED + HTLC - swept)
     const claim = await htlc.spend()
     assert.ok(shows(claim, paymentHash), 'with the preimage')
     assert.ok((await confirmed(lab, claim.txid)) <= expiry)
     const paid = await within('the payer, from the claim on chain', paying)
     assert.ok(paid.preimage, paid.error)
-    await assertOnChain(wallet, OWNED + total(claim))
+    await assertOnChain(wallet, commitment, OWNED + total(claim))
     assert.equal(HTLC - total(claim), claim.fee)
     await assertTold(wallet, paymentHash)
     await wallet.sell(31_000_000)
@@ -105,15 +110,14 @@ test('an HTLC that was claimed, unheard, is lost to a wallet that starts after t
   await mine(wallet, FINAL)
   const failed = await within('the payer, from the time-out on chain', paying)
   assert.ok(failed.error, 'the payer has its money back')
-  await assertOnChain(wallet, OWNED)
-  assert.equal(await isSpent(lab, commitment.txid, outputOf(wallet, commitment, OWNED).vout), false)
+  await assertOnChain(wallet, commitment, OWNED)
   // It was told when it was claimed, with `wakeBy`: that is the promise that was not kept.
   await assertTold(wallet, paymentHash)
 })
 
 test('a wallet that is killed at each instant on the way to its claim, and after it, goes on at the start after, also when the mempool forgot', async () => {
   const { wallet, channel, paying, paymentHash } = await claimedUnheard()
-  const { htlc } = await forced(wallet, channel)
+  const { commitment, htlc } = await forced(wallet, channel)
   await dieOnTheWay(wallet)
   const killed = wallet.start('listen')
   const first = await htlc.spend()
@@ -124,7 +128,7 @@ test('a wallet that is killed at each instant on the way to its claim, and after
   await confirmed(lab, claim.txid)
   const paid = await within('the payer, from the claim on chain', paying)
   assert.ok(paid.preimage, paid.error)
-  await assertOnChain(wallet, OWNED + total(claim))
+  await assertOnChain(wallet, commitment, OWNED + total(claim))
   await assertTold(wallet, paymentHash)
 })
 
@@ -137,7 +141,7 @@ test('an old state instead of the one with the claimed HTLC costs the LSP the wh
   await glance(wallet)
   const justice = await loot.spend()
   await confirmed(lab, justice.txid)
-  await assertOnChain(wallet, channel.sats - commitment.fee - justice.fee)
+  await assertOnChain(wallet, commitment, channel.sats - commitment.fee - justice.fee)
   await assertTold(wallet, paymentHash)
   const ended = await within('the payer', paying)
   assert.ok(ended.error ?? ended.preimage)
@@ -161,7 +165,7 @@ test('an HTLC that is not in the commitment yet that the LSP closes with goes ba
   const failed = await within('the payer', paying)
   assert.ok(failed.error, 'the payment failed')
   await until('the payer to have all of it again', async () => (await payerHas()) === before)
-  await assertOnChain(wallet, OWNED)
+  await assertOnChain(wallet, commitment, OWNED)
 })
 
 test('an HTLC that the wallet never got to claim goes back to the payer when it expires, and nobody loses anything', async () => {
@@ -183,6 +187,6 @@ test('an HTLC that the wallet never got to claim goes back to the payer when it 
   const failed = await within('the payer, from the time-out on chain', paying)
   assert.ok(failed.error, 'the payment failed')
   await until('the payer to have all of it again', async () => (await payerHas()) === before)
-  await assertOnChain(wallet, OWNED)
+  await assertOnChain(wallet, commitment, OWNED)
   await wallet.sell(31_000_000)
 })

@@ -4,7 +4,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { FINAL, glance, mine, onlyChannel, spendOf } from './support/chain.mjs'
-import { DELAY, confirmed, dieOnTheWay, isSpent, mineTo, outputOf, publish, rate, remember, replaced, stateThat } from './support/cheat.mjs'
+import { DELAY, confirmed, dieOnTheWay, mineTo, outputOf, publish, rate, remember, replaced, stateThat } from './support/cheat.mjs'
+import { sweepOf, sweptHome } from './support/onchain.mjs'
 import { openShop } from './support/shop.mjs'
 import { until } from './support/until.mjs'
 
@@ -42,12 +43,13 @@ async function robbed() {
   return { wallet, channel, commitment, at, loot: outputOf(wallet, commitment, old.ownSat) }
 }
 
-/** Everything that was in the channel is the wallet's, but for what its commitment and `justice` paid to miners. */
+/** Everything that was in the channel is the wallet's, but for what its commitment, `justice` and the sweep paid to miners. */
 async function assertAllOurs({ wallet, channel, commitment }, justice) {
   await mine(wallet, FINAL)
+  const swept = await sweptHome(wallet, commitment, EARLIER)
   const { channels, ...money } = await glance(wallet)
   assert.deepEqual(channels, [])
-  const spent = justice.reduce((sum, { fee }) => sum + fee, commitment.fee)
+  const spent = justice.reduce((sum, { fee }) => sum + fee, commitment.fee + swept)
   assert.deepEqual(money, { lightningMsat: 0, pendingCloseSats: 0, onchainSats: channel.sats - spent })
   assert.ok(money.onchainSats > EARLIER + LATER, 'more than it ever owned: the thief is punished')
 }
@@ -59,7 +61,8 @@ for (const [when, blocks] of [['in the next block', 0], ['in the last block of t
     const seen = await glance(theft.wallet)
     assert.deepEqual([seen.lightningMsat, seen.channels], [0, []])
     const justice = await theft.loot.spend()
-    assert.equal(seen.pendingCloseSats + seen.onchainSats, theft.channel.sats - theft.commitment.fee, 'all of it is on its way')
+    const swept = blocks >= FINAL ? (await sweepOf(lab, theft.commitment, EARLIER)).sweep.fee : 0
+    assert.equal(seen.pendingCloseSats + seen.onchainSats, theft.channel.sats - theft.commitment.fee - swept, 'all of it is on its way')
     assert.ok((await confirmed(lab, justice.txid)) < theft.at + DELAY)
     await assertAllOurs(theft, [justice])
     await theft.wallet.sell(31_000_000)
@@ -87,10 +90,10 @@ test('a theft that is found after the delay is lost: the wallet has what the old
   const sweep = await loot.spend()
   assert.equal(await confirmed(lab, sweep.txid), at + DELAY)
   await mine(wallet, FINAL)
+  const swept = await sweptHome(wallet, commitment, EARLIER)
   const { channels, ...money } = await glance(wallet)
   assert.deepEqual(channels, [])
-  assert.deepEqual(money, { lightningMsat: 0, pendingCloseSats: 0, onchainSats: EARLIER })
-  assert.equal(await isSpent(lab, commitment.txid, outputOf(wallet, commitment, EARLIER).vout), false)
+  assert.deepEqual(money, { lightningMsat: 0, pendingCloseSats: 0, onchainSats: EARLIER - swept })
   await wallet.sell(31_000_000)
 })
 

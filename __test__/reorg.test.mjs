@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { FINAL, esplora, glance, mine, onlyChannel, transaction } from './support/chain.mjs'
+import { sweepOf } from './support/onchain.mjs'
 import { openShop } from './support/shop.mjs'
 import { until, within } from './support/until.mjs'
 
@@ -54,17 +55,20 @@ test('blocks that come and go while the channel is unconfirmed change nothing', 
 async function comesBack(wallet, channel) {
   await within('the commitment', channel.spend())
   await mine(wallet, 1)
+  const commitment = await channel.spend()
   const closing = await glance(wallet)
   assert.deepEqual([closing.channels, closing.lightningMsat, closing.pendingCloseSats + closing.onchainSats], [[], 0, SATS])
   // The delay of a commitment of our own, should that be the one which got its block, and then some.
   await mine(wallet, 144 + FINAL)
-  assert.equal((await glance(wallet)).onchainSats + (await glance(wallet)).pendingCloseSats, SATS)
+  const sweeping = await glance(wallet)
+  const { sats } = await sweepOf(lab, commitment, SATS)
+  assert.deepEqual([sweeping.pendingCloseSats, sweeping.onchainSats], [sats, 0])
   await mine(wallet, FINAL)
   const closed = await glance(wallet)
-  assert.deepEqual([closed.pendingCloseSats, closed.onchainSats], [0, SATS])
+  assert.deepEqual([closed.pendingCloseSats, closed.onchainSats], [0, sats])
   await wallet.sell(30_000_000)
   const again = await glance(wallet)
-  assert.deepEqual([again.lightningMsat, again.onchainSats, again.channels.length], [30_000_000, SATS, 1])
+  assert.deepEqual([again.lightningMsat, again.onchainSats, again.channels.length], [30_000_000, sats, 1])
 }
 
 for (const seen of [true, false]) {
@@ -100,7 +104,8 @@ test('a funding that is mined into another block under a running wallet closes t
   await within('the commitment', channel.spend())
   await mine(wallet, 144 + 2 * FINAL)
   const after = await glance(wallet)
-  assert.deepEqual([after.lightningMsat, after.pendingCloseSats + after.onchainSats, after.channels.length], [1_000_000, SATS, 1])
+  const { sats } = await sweepOf(lab, await channel.spend(), SATS)
+  assert.deepEqual([after.lightningMsat, after.pendingCloseSats, after.onchainSats, after.channels.length], [1_000_000, sats, 0, 1])
 })
 
 test('a reorg under a running wallet that leaves the channel its block is followed, and it is paid on', async () => {
@@ -142,7 +147,11 @@ test('a commitment that loses its block is waited for again, and its money count
   await mine(wallet, FINAL - 1)
   await owns(SATS, 0)
   await mine(wallet, 1)
-  await owns(0, SATS)
+  await glance(wallet)
+  const { sats } = await sweepOf(lab, await channel.spend(), SATS)
+  await owns(sats, 0)
+  await mine(wallet, 1)
+  await owns(0, sats)
 })
 
 test('a funding that the mempools forget and hear of again keeps its channel, which is paid through meanwhile', async () => {

@@ -70,6 +70,28 @@ pub fn call(env: &Env, options: &Unknown<'_>, cancel: Option<&CancelToken>) -> R
     Ok(call)
 }
 
+/// A number that core judges, if it is given.
+pub fn rate_or(name: &str, value: &Unknown<'_>) -> Result<Option<f64>> {
+    if js::is_absent(value) {
+        return Ok(None);
+    }
+    js::number(value).map(Some).map_err(|fault| wrong(name, &fault))
+}
+
+/// The options of `closeChannel`, `{ force?, signal?, timeoutMs? }`.
+pub fn close(env: &Env, options: &Unknown<'_>, cancel: Option<&CancelToken>) -> Result<(bool, Call)> {
+    let mut call = Call { timeout: None, cancel: token(cancel) };
+    let mut force = false;
+    if let Some(object) = record(env, options, &["force", "signal", "timeoutMs"])? {
+        if let Some(value) = js::property(env, &object, "force").map_err(|fault| wrong("force", &fault))? {
+            force = js::boolean(&value).map_err(|fault| wrong("force", &fault))?;
+        }
+        call.timeout = millis(env, &object, "timeoutMs")?;
+    }
+    not_aborted(cancel)?;
+    Ok((force, call))
+}
+
 /// The options of `receivePayment`, `{ minMs?, quietMs?, deadlineMs?, signal? }`.
 pub fn receive(env: &Env, options: &Unknown<'_>, cancel: Option<&CancelToken>) -> Result<(ReceiveLimits, Call)> {
     let mut limits = ReceiveLimits { min: RECEIVE_MIN, quiet: RECEIVE_QUIET, deadline: RECEIVE_DEADLINE };

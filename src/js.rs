@@ -48,6 +48,15 @@ pub fn number(value: &Unknown<'_>) -> Result<f64, Fault> {
     }
 }
 
+/// A boolean.
+pub fn boolean(value: &Unknown<'_>) -> Result<bool, Fault> {
+    match kind(value) {
+        // SAFETY: the type was just checked.
+        ValueType::Boolean => unsafe { value.cast::<bool>() }.map_err(|_| "can't be read".to_owned()),
+        other => Err(format!("must be a boolean, not {}", name(other))),
+    }
+}
+
 /// A string that is valid Unicode: a lone surrogate has no UTF-8, and replacing it would change the caller's text.
 pub fn text(value: &Unknown<'_>) -> Result<String, Fault> {
     match kind(value) {

@@ -8,7 +8,8 @@ use mayfly_core::config::{shown, stray, Config};
 use mayfly_core::error::{Error, Result};
 use mayfly_core::invoice::MintRequest;
 use mayfly_core::lsp::{self, scid};
-use mayfly_core::node::{Node, Query, Ready, State};
+use mayfly_core::node::{parse_channel_id, Node, Query, Ready, SendAll, State};
+use mayfly_core::onchain::destination;
 use napi::bindgen_prelude::{Object, ToNapiValue, Unknown};
 use napi::Env;
 use napi_derive::napi;
@@ -18,8 +19,8 @@ use crate::entry::entry;
 use crate::env::{self, Handle};
 use crate::promise::{mapped, promise};
 use crate::shapes::{
-    Balance, DestroyReport, JitRoute, NodeChannel, NodeStats, PaymentEvent, PaymentMetadata, PaymentRecord, WakeBy,
-    WatchReport,
+    Balance, DestroyReport, JitRoute, NodeChannel, NodeStats, OnchainSend, PaymentEvent, PaymentMetadata,
+    PaymentRecord, WakeBy, WatchReport,
 };
 use crate::{args, errors, options, panics};
 
@@ -344,6 +345,72 @@ impl MdkNode {
         entry(env, || {
             let call = args::call(env, &options, cancel)?;
             promise::<_, Balance>(env, &self.handle, |reply| self.node().balance(call, reply))
+        })
+    }
+
+    /// Closes a channel. Cooperatively: resolves when the LSP has agreed and the closing transaction is committed and was handed to
+    /// the network; payments under way end first, and one that goes on too long is `TIMEOUT` (the close goes on with later
+    /// sessions). With `force`: publishes this wallet's own commitment transaction, also when the LSP is gone; its fee can't be
+    /// raised later, and the money is locked for the channel's delay. Either way it comes back on chain: `pendingCloseSats`, then
+    /// `onchainSats`, in sessions that run later.
+    ///
+    /// Rejects with `INVALID_ARGUMENT` (`channelId`) if no such channel is open, and with what `start` rejects with.
+    #[napi(
+        ts_args_type = "channelId: string, options?: CallOptions & { force?: boolean }",
+        ts_return_type = "Promise<void>"
+    )]
+    pub fn close_channel<'e>(
+        &self,
+        env: &'e Env,
+        channel_id: Unknown,
+        options: Unknown,
+        cancel: Option<&CancelToken>,
+    ) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let channel = parse_channel_id(&args::text("channelId", &channel_id)?)?;
+            let (force, call) = args::close(env, &options, cancel)?;
+            promise::<(), ()>(env, &self.handle, |reply| self.node().close_channel(channel, force, call, reply))
+        })
+    }
+
+    /// An address for bitcoin (BIP 84, `m/84'/0'/0'/0/n`; coin type 1 on test networks). The same until something was paid to it.
+    #[napi(ts_args_type = "options?: CallOptions", ts_return_type = "Promise<string>")]
+    pub fn get_onchain_address<'e>(
+        &self,
+        env: &'e Env,
+        options: Unknown,
+        cancel: Option<&CancelToken>,
+    ) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let call = args::call(env, &options, cancel)?;
+            promise::<_, String>(env, &self.handle, |reply| self.node().onchain_address(call, reply))
+        })
+    }
+
+    /// Sends every confirmed coin of the wallet to one address; `feeRate` in sat/vB, by default what confirms within two hours.
+    /// Needs no LSP. Unconfirmed coins stay, and so do those worth less than their own fee. Resolves when the network took the
+    /// transaction, which is sent out again in later sessions until it is six blocks deep.
+    ///
+    /// Rejects with `INVALID_ARGUMENT` (`address`, `feeRate`), `INSUFFICIENT_FUNDS`, `CHAIN_UNAVAILABLE`, and with what taking the
+    /// wallet rejects with.
+    #[napi(
+        ts_args_type = "address: string, feeRate?: number, options?: CallOptions",
+        ts_return_type = "Promise<OnchainSend>"
+    )]
+    pub fn send_all_onchain<'e>(
+        &self,
+        env: &'e Env,
+        address: Unknown,
+        fee_rate: Unknown,
+        options: Unknown,
+        cancel: Option<&CancelToken>,
+    ) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let to = destination::parse_address(&args::text("address", &address)?, self.node().network())?;
+            let sat_per_kw = args::rate_or("feeRate", &fee_rate)?.map(destination::parse_fee_rate).transpose()?;
+            let call = args::call(env, &options, cancel)?;
+            let send = SendAll { to, sat_per_kw };
+            promise::<_, OnchainSend>(env, &self.handle, |reply| self.node().send_all_onchain(send, call, reply))
         })
     }
 

@@ -194,9 +194,9 @@ pub struct Balance {
     pub lightning_msat: f64,
     /// What of it can be sent now, in millisatoshi.
     pub spendable_msat: f64,
-    /// On chain, in satoshi.
+    /// On chain: confirmed, at addresses of this wallet, and not being sent; in satoshi.
     pub onchain_sats: f64,
-    /// Coming back from closed channels, in satoshi.
+    /// Coming back from closed channels: what waits for confirmations, a time lock, or its way to an address of this wallet; in satoshi.
     pub pending_close_sats: f64,
 }
 
@@ -207,6 +207,27 @@ impl From<node::Balance> for Balance {
             spendable_msat: balance.spendable_msat as f64,
             onchain_sats: balance.onchain_sats as f64,
             pending_close_sats: balance.pending_close_sats as f64,
+        }
+    }
+}
+
+/// What `sendAllOnchain` sent.
+#[napi(object, object_from_js = false)]
+pub struct OnchainSend {
+    /// The transaction, 64 hex characters.
+    pub txid: String,
+    /// What arrives, in satoshi.
+    pub amount_sats: f64,
+    /// What the miner gets, in satoshi.
+    pub fee_sats: f64,
+}
+
+impl From<node::Sent> for OnchainSend {
+    fn from(sent: node::Sent) -> Self {
+        OnchainSend {
+            txid: sent.txid.to_string(),
+            amount_sats: sent.amount_sats as f64,
+            fee_sats: sent.fee_sats as f64,
         }
     }
 }

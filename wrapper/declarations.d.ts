@@ -160,6 +160,8 @@ export type MdkErrorCode =
   | 'LSP_REJECTED'
   /** The store's content does not load, is too old, or is missing. Nothing was sent or changed. */
   | 'STATE_CORRUPT'
+  /** What is there is too little for this, fees included. */
+  | 'INSUFFICIENT_FUNDS'
   /** There is no binary for this platform. */
   | 'UNSUPPORTED_PLATFORM'
   /** A bug of ours; the node is stopped, the process lives. */

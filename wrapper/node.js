@@ -145,6 +145,21 @@ class MdkNode {
     return cancellable(options, (cancel) => node.listPayments(options, cancel))
   }
 
+  async closeChannel(channelId, options) {
+    const node = MdkNode.#of(this)
+    return cancellable(options, (cancel) => node.closeChannel(channelId, options, cancel))
+  }
+
+  async getOnchainAddress(options) {
+    const node = MdkNode.#of(this)
+    return cancellable(options, (cancel) => node.getOnchainAddress(options, cancel))
+  }
+
+  async sendAllOnchain(address, feeRate, options) {
+    const node = MdkNode.#of(this)
+    return cancellable(options, (cancel) => node.sendAllOnchain(address, feeRate, options, cancel))
+  }
+
   [Symbol.for('nodejs.util.inspect.custom')](_depth, options, inspect) {
     if (!(#native in this)) return 'MdkNode {}'
     const known = this.#nodeId === undefined ? {} : { nodeId: this.#nodeId }

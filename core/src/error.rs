@@ -36,13 +36,15 @@ pub enum Code {
     LspRejected,
     /// The store's content does not load, is older than what the peer knows, or is missing.
     StateCorrupt,
+    /// What is there is too little.
+    InsufficientFunds,
     /// A caught panic: our bug.
     Internal,
 }
 
 impl Code {
     /// Every code, in the order of the table in the docs.
-    pub const ALL: [Code; 13] = [
+    pub const ALL: [Code; 14] = [
         Code::InvalidOption,
         Code::InvalidArgument,
         Code::WalletLocked,
@@ -55,6 +57,7 @@ impl Code {
         Code::ChainUnavailable,
         Code::LspRejected,
         Code::StateCorrupt,
+        Code::InsufficientFunds,
         Code::Internal,
     ];
 
@@ -73,6 +76,7 @@ impl Code {
             Code::ChainUnavailable => "CHAIN_UNAVAILABLE",
             Code::LspRejected => "LSP_REJECTED",
             Code::StateCorrupt => "STATE_CORRUPT",
+            Code::InsufficientFunds => "INSUFFICIENT_FUNDS",
             Code::Internal => "INTERNAL",
         }
     }

@@ -8,6 +8,10 @@ import { MAX_TEXT } from './values.mjs'
 
 const { MAX_SAFE_INTEGER } = Number
 
+/** Of the network of the options, and of another. */
+const ADDRESS = 'bcrt1q6rz28mcfaxtmd6v789l9rrlrusdprr9pz3cppk'
+const OF_MAINNET = 'bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu'
+
 const isText = (value) => typeof value === 'string' && value.isWellFormed() && value.length <= MAX_TEXT
 const optional = (row) => ({ ...row, takes: (value) => value === undefined || row.takes(value) })
 // Without touching it: it may be a Proxy.
@@ -32,6 +36,10 @@ export const ARGUMENTS = {
   },
   // Any text may be an id; one that no event has is refused when the store was asked.
   eventId: { takes: isText, edges: [], valid: 'an id' },
+  channelId: { takes: (value) => typeof value === 'string' && /^[0-9a-f]{64}$/i.test(value), edges: ['AB'.repeat(32)], valid: '00'.repeat(32) },
+  force: { takes: (value) => value === undefined || typeof value === 'boolean', edges: [] },
+  address: { takes: (value) => value === ADDRESS || value === ADDRESS.toUpperCase(), edges: [ADDRESS, ADDRESS.toUpperCase(), ` ${ADDRESS}`, OF_MAINNET], valid: ADDRESS },
+  feeRate: { takes: (value) => value === undefined || (typeof value === 'number' && value >= 1 && value <= 1000), edges: [1.5, 999.9, 1000.1], valid: 2 },
   timeoutMs: { ...optional(whole(0, MAX_SAFE_INTEGER)), valid: 0 },
   minMs: optional(whole(0, MAX_SAFE_INTEGER)),
   quietMs: optional(whole(0, MAX_SAFE_INTEGER)),
@@ -60,6 +68,9 @@ export const METHODS = {
   getPayment: ['paymentHash'],
   listPayments: [],
   watch: [],
+  closeChannel: ['channelId'],
+  getOnchainAddress: [],
+  sendAllOnchain: ['address', 'feeRate'],
 }
 
 /** The methods that are called with a known route here, and so only compute. */

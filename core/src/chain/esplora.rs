@@ -113,6 +113,10 @@ struct ConfirmedJson {
 }
 
 impl Esplora {
+    pub(super) fn http(&self) -> &Http {
+        &self.http
+    }
+
     /// Counts its requests there.
     pub fn counting(self, stats: Arc<Stats>) -> Self {
         Esplora { http: self.http.counting(stats), ..self }
@@ -153,7 +157,7 @@ impl Esplora {
     }
 
     /// Runs work of many requests within `timeouts.sync`: a server that answers each just in time leads nobody on.
-    pub(super) async fn within_sync<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn within_sync<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::time::timeout(self.sync, work).await.unwrap_or_else(|_| {
             let what = format!("too slow to follow the chain within {} ms (timeouts.syncMs)", self.sync.as_millis());
             Err(self.http.unavailable("/", what))
@@ -385,7 +389,7 @@ impl Esplora {
             .ok_or_else(|| self.http.unavailable(path, format!("answered {}, which is not hex", answer.shown())))
     }
 
-    fn json<T: DeserializeOwned>(&self, path: &str, answer: &Answer) -> Result<T> {
+    pub(super) fn json<T: DeserializeOwned>(&self, path: &str, answer: &Answer) -> Result<T> {
         self.succeeded(path, answer)?;
         serde_json::from_slice(&answer.body)
             // serde repeats what it did not expect, however long.

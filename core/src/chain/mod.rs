@@ -5,6 +5,7 @@
 //! (heights, "not spent", fees) it is bounded, and a wallet is as safe as its Esplora server is honest. A server that is
 //! down, slow or talks nonsense is `CHAIN_UNAVAILABLE`: retryable, and nothing was changed.
 
+pub mod coins;
 mod credentials;
 pub mod esplora;
 pub mod fees;

@@ -365,7 +365,7 @@ impl<'a> Plan<'a> {
 }
 
 /// All answers, or the first error; as many requests at once as the client keeps connections.
-async fn all_at_once<T>(requests: impl Iterator<Item = impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
+pub(crate) async fn all_at_once<T>(requests: impl Iterator<Item = impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
     let mut answers = stream::iter(requests).buffer_unordered(MAX_CONNECTIONS);
     let mut all = Vec::new();
     while let Some(answer) = answers.next().await {

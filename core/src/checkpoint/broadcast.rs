@@ -117,6 +117,12 @@ impl BroadcastGate {
         }
     }
 
+    /// What waits and spends that output.
+    pub fn held_spender(&self, output: OutPoint) -> Option<Transaction> {
+        let spends = |of: &&Transaction| of.input.iter().any(|input| input.previous_output == output);
+        self.state().held.iter().find(spends).cloned()
+    }
+
     pub(super) fn take(&self) -> Vec<Transaction> {
         let mut state = self.state();
         state.sort();

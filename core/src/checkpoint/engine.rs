@@ -11,8 +11,10 @@ use crate::log::LdkLog;
 use crate::onchain::Signer;
 use crate::store::{Batch, Rows};
 use bitcoin::{BlockHash, Network, Transaction};
+use lightning::chain::chainmonitor::Persist;
 use lightning::chain::BestBlock;
 use lightning::ln::channelmanager::{ChainParameters, ChannelManagerReadArgs};
+use lightning::ln::types::ChannelId;
 use lightning::routing::scoring::{ProbabilisticScoringDecayParameters, ProbabilisticScoringFeeParameters};
 use lightning::sign::NodeSigner;
 use lightning::util::config::UserConfig;
@@ -275,6 +277,13 @@ impl Loaded {
     /// Notified whenever the run loop should look.
     pub fn wake(&self) -> &Arc<Notify> {
         &self.engine.wake
+    }
+
+    /// The next commit holds that channel's monitor, whole, whether LDK asked for it or not.
+    pub fn write_monitor(&self, channel: ChannelId) {
+        if let Ok(monitor) = self.engine.monitors.get_monitor(channel) {
+            self.engine.queue.update_persisted_channel(monitor.persistence_key(), None, &monitor);
+        }
     }
 
     /// Whether something waits for a commit. A manager that is merely dirty does not: no commit is started that nothing

@@ -6,10 +6,13 @@ use crate::checkpoint::tests::keys;
 use crate::error::Code;
 use crate::events::{EventType, Outbox, PaymentEvent};
 use crate::lsp::JitRoute;
+use crate::onchain::{Chain, Coin, Place};
 use crate::store::file::FileStore;
 use crate::store::{Batch, Claimant, Nonce, Outcome, Rows, Store, WalletId};
 use crate::wallet::row::NodeRow;
 use crate::wallet::view::ChannelSummary;
+use bitcoin::hashes::Hash;
+use bitcoin::Txid;
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
@@ -38,7 +41,9 @@ fn node_rows() -> Vec<Vec<u8>> {
     row.fees = Some(r#"{"maximum":12500,"urgent":5000}"#.to_owned());
     row.next_event = 7;
     row.told = vec!["11".repeat(32), "22".repeat(32)];
-    row.spendable_sats.insert(format!("{}:1", "33".repeat(32)), 90_000);
+    row.holdings.told = Some(2);
+    let place = Place { chain: Chain::Internal, index: 1 };
+    row.holdings.coins.push(Coin { txid: Txid::from_byte_array([0x33; 32]), vout: 1, sats: 90_000, place });
     row.summary.height = 850_000;
     row.summary.at_ms = 1_700_000_000_000;
     row.summary.balance.lightning_msat = 21_000_000;
@@ -70,7 +75,7 @@ fn node_row(input: &[u8]) -> bool {
             let again = NodeRow::load(&Rows::from([(NODE.to_owned(), bytes.clone())])).unwrap();
             assert_eq!(staged(&again), bytes);
             let _ = (row.route_of(&lsp), row.summary.wake_by(), row.summary.wake_by_of(&"44".repeat(32)));
-            let sats: u64 = row.spendable_sats.values().sum();
+            let sats: u64 = row.holdings.coins.iter().map(|coin| coin.sats).sum();
             assert!(sats <= 2_100_000_000_000_000);
             match Outbox::load(&rows, row.next_event) {
                 Ok(mut outbox) => {

@@ -11,6 +11,7 @@ use crate::guard::guarded;
 use crate::keys::Keys;
 use crate::lsp::transport::LspTransport;
 use crate::store::{Batch, Rows};
+use crate::wallet::holdings::{Holdings, HoldingsRow};
 use crate::wallet::view::Summary;
 use bitcoin::Network;
 use lightning::chain::{BestBlock, Confirm};
@@ -65,6 +66,10 @@ fn load(keys: &Keys, rows: &Rows) -> bool {
         Ok(Err(error)) => return refused(&error, &[Code::StateCorrupt]),
         Err(error) => return refused(&error, &[Code::Internal]),
     };
+    let holdings = match Holdings::restore(loaded.keys(), rows, HoldingsRow::default()) {
+        Ok(holdings) => holdings,
+        Err(error) => return refused(&error, &[Code::StateCorrupt]),
+    };
     // What follows in a life, each step in a guard as there.
     let steps: [(&str, &dyn Fn()); 4] = [
         ("the chain", &|| {
@@ -79,7 +84,7 @@ fn load(keys: &Keys, rows: &Rows) -> bool {
                 .attach(&loaded)
                 .unwrap_or_else(|error| assert!(!refused(&error, &[Code::Internal])))
         }),
-        ("the summary", &|| drop(Summary::of(&loaded, 0, |_, _| true))),
+        ("the summary", &|| drop(Summary::of(&loaded, &holdings, |_, _| true))),
         ("the cut", &|| drop(loaded.cut(Batch::default()))),
     ];
     for (what, step) in steps {

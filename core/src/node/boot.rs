@@ -7,6 +7,7 @@
 use super::link::{Dialer, Dialled, Peers};
 use super::receive::ReceiveProgress;
 use super::session::{Contact, Session};
+use super::tend::Tending;
 use super::Shared;
 use crate::chain::esplora::{Esplora, Tip};
 use crate::chain::fees::Fees;
@@ -190,6 +191,7 @@ impl Gathered {
             contact: Contact::Unneeded,
             broadcasts: JoinSet::new(),
             published: Vec::new(),
+            tending: Tending::default(),
         };
         Ok((session, dialled))
     }

@@ -9,6 +9,8 @@ use crate::lsp::JitRoute;
 use crate::reply::Reply;
 use crate::wallet::ledger::{LedgerEntry, Query};
 use crate::wallet::view::{Balance, ChannelSummary};
+use bitcoin::{Address, ScriptBuf, Txid};
+use lightning::ln::types::ChannelId;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -45,6 +47,26 @@ pub struct ReceiveLimits {
     pub quiet: Duration,
     /// The end, whatever happens.
     pub deadline: Duration,
+}
+
+/// What `sendAllOnchain` asks for.
+#[derive(Debug, Clone)]
+pub struct SendAll {
+    /// Where to.
+    pub to: ScriptBuf,
+    /// `None`: what is usual now.
+    pub sat_per_kw: Option<u32>,
+}
+
+/// What `sendAllOnchain` sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// The transaction.
+    pub txid: Txid,
+    /// What arrives, in satoshi.
+    pub amount_sats: u64,
+    /// What the miner gets, in satoshi.
+    pub fee_sats: u64,
 }
 
 /// One request to the worker.
@@ -86,6 +108,18 @@ pub enum Command {
     Watch {
         pending: Pending<WatchReport>,
     },
+    Close {
+        channel: ChannelId,
+        force: bool,
+        pending: Pending<()>,
+    },
+    Address {
+        pending: Pending<Address>,
+    },
+    SendAll {
+        send: SendAll,
+        pending: Pending<Sent>,
+    },
     Balance {
         pending: Pending<Balance>,
     },
@@ -104,7 +138,11 @@ impl Command {
     pub fn fail(self, error: Error) {
         match self {
             Command::Start { pending, .. } => pending.send(Err(error)),
-            Command::Stop { pending } | Command::Ack { pending, .. } => pending.send(Err(error)),
+            Command::Stop { pending } | Command::Ack { pending, .. } | Command::Close { pending, .. } => {
+                pending.send(Err(error));
+            }
+            Command::Address { pending } => pending.send(Err(error)),
+            Command::SendAll { pending, .. } => pending.send(Err(error)),
             Command::ReceiveBegin { boarding, .. } | Command::Join { boarding } => boarding.send(Err(error)),
             Command::Route { pending } => pending.send(Err(error)),
             Command::Mint { pending, .. } => pending.send(Err(error)),

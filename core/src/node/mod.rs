@@ -5,6 +5,7 @@
 //! there is something to do, and which `destroy()` joins.
 
 mod boot;
+mod close;
 mod command;
 mod flight;
 mod link;
@@ -14,6 +15,7 @@ mod receive;
 mod serve;
 mod session;
 mod shared;
+mod tend;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -22,7 +24,8 @@ mod worker;
 
 pub use crate::wallet::ledger::{LedgerEntry, Query};
 pub use crate::wallet::view::{Balance, ChannelSummary, WakeBy};
-pub use command::{Call, CancelToken, Ready, ReceiveLimits};
+pub use close::parse_channel_id;
+pub use command::{Call, CancelToken, Ready, ReceiveLimits, SendAll, Sent};
 pub use session::Contact;
 pub use shared::{DestroyReport, State};
 pub use watch::WatchReport;
@@ -35,8 +38,10 @@ use crate::lsp::JitRoute;
 use crate::reply::Reply;
 use crate::stats::Figures;
 use bitcoin::secp256k1::PublicKey;
+use bitcoin::{Address, Network};
 use command::{Command, Pending};
 use flight::Boarding;
+use lightning::ln::types::ChannelId;
 use shared::Shared;
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,6 +165,26 @@ impl Node {
     /// What was received, as of the last commit.
     pub fn payments(&self, query: Query, call: Call, reply: Reply<Vec<LedgerEntry>>) {
         self.send(|pending| Command::Payments { query, pending }, call, reply);
+    }
+
+    /// Closes a channel: cooperatively, or by force.
+    pub fn close_channel(&self, channel: ChannelId, force: bool, call: Call, reply: Reply<()>) {
+        self.send(|pending| Command::Close { channel, force, pending }, call, reply);
+    }
+
+    /// The address that serves.
+    pub fn onchain_address(&self, call: Call, reply: Reply<String>) {
+        self.send(|pending| Command::Address { pending }, call, reply.of(|address: Address| address.to_string()));
+    }
+
+    /// Sends every confirmed coin to one address.
+    pub fn send_all_onchain(&self, send: SendAll, call: Call, reply: Reply<Sent>) {
+        self.send(|pending| Command::SendAll { send, pending }, call, reply);
+    }
+
+    /// The network that it is on.
+    pub fn network(&self) -> Network {
+        self.shared().config.network
     }
 
     /// What the latest session cost so far; `None` before the first.

@@ -1,12 +1,14 @@
 //! The loop of a running node: a turn, then whoever can be answered, then sleep until something happens.
 
 use super::boot::follow_chain;
+use super::close::{self, CloseWaiter};
 use super::command::{Command, Pending, Ready};
 use super::flight::Flight;
 use super::link::Link;
 use super::mailbox::Mailbox;
 use super::receive::Verdict;
 use super::session::{Contact, Session};
+use super::tend;
 use super::waiting::{EventWaiter, ReadyWaiter, RouteWaiter, Waiting};
 use super::watch::{self, Watch};
 use super::worker::payments;
@@ -16,7 +18,9 @@ use crate::events::{EventType, PaymentEvent};
 use crate::failpoint::{self, Point};
 use crate::guard::guarded;
 use crate::lsp::{lsps4, JitRoute};
+use crate::onchain::look::Findings;
 use crate::wallet::Summary;
+use bitcoin::Address;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -74,6 +78,7 @@ enum Happened {
     Learnt(Result<JitRoute>),
     Connected(Result<Link>),
     ChainFollowed(Result<Instant>),
+    Looked(Result<Findings>),
     PeerTick,
     ManagerTick,
     RebroadcastTick,
@@ -103,6 +108,8 @@ pub(super) async fn serve(
             session.turn().await?;
         }
         waiting.drop_abandoned();
+        close::pursue(session, waiting).await?;
+        tend::begin(session, waiting);
         let stays = !transient || session.shared.is_wanted();
         if watch::attend(session, waiting, stays) && chain_work.is_none() {
             chain_work = Some(chain_turn(session));
@@ -129,7 +136,8 @@ pub(super) async fn serve(
         }
         if let Some(deadline) = stop_deadline {
             let listening = session.listens_until(Some(deadline));
-            let may_leave = listening.is_none() && may_leave(session, waiting, deadline);
+            let tends = session.tending.is_looking() && Instant::now() < deadline;
+            let may_leave = listening.is_none() && !tends && may_leave(session, waiting, deadline);
             if may_leave && depart(session, waiting, deadline).await? {
                 return Ok(End::Stopped);
             }
@@ -142,6 +150,10 @@ pub(super) async fn serve(
             match (verdict, listening) {
                 (Verdict::WaitUntil(at), _) | (Verdict::Quiet, Some(at)) => {
                     wake_at = sooner(wake_at, at);
+                }
+                // What is found may have to be broadcast.
+                (Verdict::Quiet, None) if session.tending.is_looking() => {
+                    wake_at = session.receive_progress.deadline().map_or(wake_at, |at| sooner(wake_at, at));
                 }
                 (Verdict::Quiet, None) => {
                     let deadline = session.receive_progress.deadline().unwrap_or_else(Instant::now);
@@ -174,8 +186,8 @@ pub(super) async fn serve(
                 waiting.connecting = None;
                 match result {
                     Ok(link) => session.connected(link),
-                    Err(error) if stop_deadline.is_none() && !waiting.watches.is_empty() => {
-                        tracing::warn!(reason = %error.message, "watching without the LSP");
+                    Err(error) if stop_deadline.is_none() && waiting.goes_on_alone() => {
+                        tracing::warn!(reason = %error.message, "going on without the LSP");
                         session.contact = Contact::Unreachable;
                         waiting.fail_without_lsp(&error);
                         session.receive_progress.end();
@@ -200,6 +212,7 @@ pub(super) async fn serve(
             Happened::ChainFollowed(Ok(began)) => {
                 chain_work = None;
                 session.followed = began;
+                session.tending.look_again();
                 if !waiting.watches.is_empty() {
                     session.wallet.act_on_the_chain()?;
                 }
@@ -209,6 +222,7 @@ pub(super) async fn serve(
                 tracing::warn!(reason = %error.message, "the chain could not be followed; trying again later");
                 watch::chain_failed(session, waiting, &error);
             }
+            Happened::Looked(found) => tend::act(session, waiting, found).await?,
         }
     }
 }
@@ -243,6 +257,7 @@ async fn sleep(
             Happened::Work
         }
         result = finished(chain_work) => Happened::ChainFollowed(result),
+        found = session.tending.looked() => Happened::Looked(found),
         _ = ticks.peers.tick() => Happened::PeerTick,
         _ = ticks.manager.tick() => Happened::ManagerTick,
         _ = ticks.rebroadcast.tick() => Happened::RebroadcastTick,
@@ -314,6 +329,11 @@ async fn handle(session: &mut Session, waiting: &mut Waiting, command: Command) 
         Command::Watch { pending } => {
             waiting.watches.push(Watch::new(pending.arm(), Instant::now() + timeouts.lsp + timeouts.lsp_request));
         }
+        Command::Close { channel, force, pending } => {
+            waiting.closes.push(CloseWaiter::new(channel, force, pending.arm()));
+        }
+        Command::SendAll { send, pending } => waiting.sends.push((send, pending.arm())),
+        Command::Address { pending } => tell_address(session, pending),
         Command::Balance { pending } => pending.send(Ok(session.wallet.summary().balance)),
         Command::Channels { pending } => pending.send(Ok(session.wallet.summary().channels)),
         // Bounded by the store's own time-outs, and nothing is due here that could not wait for so long.
@@ -326,6 +346,16 @@ fn acknowledge(session: &mut Session, id: &str, pending: Pending<()>) {
     let promise = Box::new(|committed| pending.send(committed));
     if let Err(promise) = session.wallet.ack(id, promise) {
         promise(Err(unknown_event(id)));
+    }
+}
+
+/// Resolves with the commit that remembers that it was told.
+fn tell_address(session: &mut Session, pending: Pending<Address>) {
+    match session.wallet.holdings.tell_address() {
+        Ok(address) if session.wallet.holdings.wants_commit() => {
+            session.wallet.promise(Box::new(|kept| pending.send(kept.map(|()| address))));
+        }
+        told => pending.send(told),
     }
 }
 

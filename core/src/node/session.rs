@@ -3,6 +3,7 @@
 use super::link::{Dialer, Link, Peers};
 use super::patience::patience;
 use super::receive::ReceiveProgress;
+use super::tend::Tending;
 use super::Shared;
 use crate::chain::esplora::Esplora;
 use crate::chain::fees::Fees;
@@ -58,6 +59,8 @@ pub(super) struct Session {
     pub broadcasts: JoinSet<Vec<(Txid, bool)>>,
     /// What became of those that were.
     pub published: Vec<(Txid, bool)>,
+    /// The look at the chain for the wallet's own bitcoin.
+    pub tending: Tending,
 }
 
 impl Session {

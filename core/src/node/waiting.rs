@@ -1,6 +1,7 @@
 //! Callers that wait for something to happen, and how they are answered.
 
-use super::command::{Pending, Ready, ReceiveLimits};
+use super::close::CloseWaiter;
+use super::command::{Pending, Ready, ReceiveLimits, SendAll, Sent};
 use super::flight::{Boarding, Flight};
 use super::link::Link;
 use super::watch::Watch;
@@ -27,6 +28,8 @@ pub(super) struct Waiting {
     /// The `receivePayment`s of other callers that this node's serves.
     pub flight: Option<Flight>,
     pub watches: Vec<Watch>,
+    pub closes: Vec<CloseWaiter>,
+    pub sends: Vec<(SendAll, Pending<Sent>)>,
     pub stops: Vec<Pending<()>>,
     /// The route is being asked for.
     pub learning: Option<JoinHandle<Result<JitRoute>>>,
@@ -58,27 +61,34 @@ pub(super) struct EventWaiter {
 impl Waiting {
     /// Nobody waits for anything.
     pub fn is_empty(&self) -> bool {
-        self.ready.is_empty()
-            && self.routes.is_empty()
-            && self.events.is_empty()
-            && self.receive.is_none()
-            && self.watches.is_empty()
-            && self.stops.is_empty()
+        !self.needs_session() && self.watches.is_empty() && self.stops.is_empty()
     }
 
-    /// Somebody waits for what only a connection brings.
+    /// Somebody waits for what a connection brings.
     pub fn needs_link(&self) -> bool {
-        self.needs_lsp() || self.watches.iter().any(|watch| watch.wants_lsp)
+        self.needs_lsp() || !self.closes.is_empty() || self.watches.iter().any(|watch| watch.wants_lsp)
     }
 
-    /// The same, and fails without it.
+    /// The same, and fails without it. A forced close is for a day on which the LSP is gone.
     pub fn needs_lsp(&self) -> bool {
-        !self.ready.is_empty() || !self.routes.is_empty() || !self.events.is_empty() || self.receive.is_some()
+        !self.ready.is_empty()
+            || !self.routes.is_empty()
+            || !self.events.is_empty()
+            || self.receive.is_some()
+            || self.closes.iter().any(|waiter| !waiter.force)
+    }
+
+    /// Somebody waits for what can be done although the LSP is gone.
+    pub fn goes_on_alone(&self) -> bool {
+        !self.watches.is_empty() || !self.sends.is_empty() || self.closes.iter().any(|waiter| waiter.force)
     }
 
     /// Somebody waits for something that a session does.
     pub fn needs_session(&self) -> bool {
-        self.needs_lsp() || self.watches.iter().any(|watch| !watch.settled)
+        self.needs_lsp()
+            || !self.closes.is_empty()
+            || !self.sends.is_empty()
+            || self.watches.iter().any(|watch| !watch.settled)
     }
 
     /// This node's `receivePayment` leads a flight from now on. What the session is to go by comes back.
@@ -110,6 +120,8 @@ impl Waiting {
         self.routes.retain(|waiter| !waiter.is_abandoned());
         self.events.retain(|waiter| !waiter.pending.is_abandoned());
         self.watches.retain(|watch| !watch.pending.is_abandoned());
+        self.closes.retain(|waiter| !waiter.pending.is_abandoned());
+        self.sends.retain(|(_, pending)| !pending.is_abandoned());
         if self.receive.as_ref().is_some_and(Pending::is_abandoned) {
             self.receive = None;
         }
@@ -122,6 +134,8 @@ impl Waiting {
             self.routes.retain_mut(|waiter| waiter.poll_abandoned(cx).is_pending());
             self.events.retain_mut(|waiter| waiter.pending.poll_abandoned(cx).is_pending());
             self.watches.retain_mut(|watch| watch.pending.poll_abandoned(cx).is_pending());
+            self.closes.retain_mut(|waiter| waiter.pending.poll_abandoned(cx).is_pending());
+            self.sends.retain_mut(|(_, pending)| pending.poll_abandoned(cx).is_pending());
             if self.receive.as_mut().is_some_and(|pending| pending.poll_abandoned(cx).is_ready()) {
                 self.receive = None;
             }
@@ -140,6 +154,10 @@ impl Waiting {
         for watch in self.watches.drain(..) {
             watch.pending.send(Err(error.clone()));
         }
+        for waiter in self.closes.drain(..) {
+            waiter.pending.send(Err(error.clone()));
+        }
+        self.fail_sends(error);
         for pending in self.stops.drain(..) {
             pending.send(Err(error.clone()));
         }
@@ -158,6 +176,18 @@ impl Waiting {
             waiter.pending.send(Err(error.clone()));
         }
         if let Some(pending) = self.receive.take() {
+            pending.send(Err(error.clone()));
+        }
+        let (alone, without): (Vec<_>, Vec<_>) = self.closes.drain(..).partition(|waiter| waiter.force);
+        self.closes = alone;
+        for waiter in without {
+            waiter.pending.send(Err(error.clone()));
+        }
+    }
+
+    /// Answers those who send their coins with an error.
+    pub fn fail_sends(&mut self, error: &Error) {
+        for (_, pending) in self.sends.drain(..) {
             pending.send(Err(error.clone()));
         }
     }
@@ -219,7 +249,8 @@ impl Waiting {
         let events = self.events.iter().map(|waiter| waiter.until);
         let ready = self.ready.iter().filter(|waiter| waiter.receiving).map(|waiter| waiter.until);
         let watches = self.watches.iter().filter(|watch| watch.wants_lsp).map(Watch::until);
-        events.chain(ready).chain(watches).min()
+        let closes = self.closes.iter().filter_map(|waiter| waiter.until);
+        events.chain(ready).chain(watches).chain(closes).min()
     }
 }
 

@@ -71,7 +71,7 @@ impl Watch {
         let seen = self.seen.get_or_insert_with(|| Seen::of(session, fresh));
         let may_come = Instant::now() < self.until && session.contact != Contact::Unreachable;
         self.wants_lsp = fresh && may_come && session.needs_lsp();
-        self.settled = fresh && !self.wants_lsp && session.broadcasts.is_empty();
+        self.settled = fresh && !self.wants_lsp && session.tending.is_done() && session.broadcasts.is_empty();
         self.report = self.settled.then(|| report(session, seen, self.called));
         !fresh
     }

@@ -4,6 +4,7 @@
 //! that needs one and ends with `stop()`, with the LSP's connection when no call needs it, or with an error.
 
 use super::boot::{boot, claim_rows, open_store};
+use super::close::CloseWaiter;
 use super::command::Command;
 use super::serve::{serve, unknown_event, End};
 use super::session::Session;
@@ -19,6 +20,7 @@ use crate::stats::{Phase, Stats};
 use crate::store::{Batch, Rows};
 use crate::wallet::ledger::{LedgerEntry, Query};
 use crate::wallet::NodeRow;
+use bitcoin::Address;
 use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::pin::pin;
@@ -151,6 +153,8 @@ impl Worker {
             Command::Channels { pending } => pending.send(self.read_row().await.map(|row| row.summary.channels)),
             Command::Ack { id, pending } => pending.send_of(acknowledge(&self.shared, &id)).await,
             Command::Payments { query, pending } => pending.send_of(payments(&self.shared, &query)).await,
+            Command::Address { pending } => pending.send_of(tell_address(&self.shared)).await,
+            Command::Close { .. } | Command::SendAll { .. } => self.session_for(command, true).await,
             Command::Route { pending } => match self.saved_route().await {
                 Ok(Some(route)) => pending.send(Ok(route)),
                 Ok(None) => self.session_for(Command::Route { pending }, true).await,
@@ -197,6 +201,10 @@ impl Worker {
                 self.waiting.events.push(EventWaiter { pending: pending.arm(), until: now + wait });
             }
             Command::Watch { pending } => self.waiting.watches.push(Watch::new(pending.arm(), until)),
+            Command::Close { channel, force, pending } => {
+                self.waiting.closes.push(CloseWaiter::new(channel, force, pending.arm()));
+            }
+            Command::SendAll { send, pending } => self.waiting.sends.push((send, pending.arm())),
             other => return Some(other),
         }
         None
@@ -246,8 +254,8 @@ impl Worker {
     /// Boots while callers may still give up, ask to stop, or ask for more. `None`: nobody wants it any more.
     async fn boot(&mut self, later: &mut VecDeque<Command>, stats: Arc<Stats>) -> Result<Option<Session>> {
         let shared = Arc::clone(&self.shared);
-        // A watch need not have the LSP; who does, finds it later.
-        let connects = self.waiting.watches.is_empty();
+        // A watch need not have the LSP, nor a send; who does, finds it later.
+        let connects = self.waiting.watches.is_empty() && self.waiting.needs_lsp();
         let mut booting = pin!(boot(Arc::clone(&shared), stats, connects));
         loop {
             tokio::select! {
@@ -384,6 +392,23 @@ async fn acknowledge(shared: &Shared, id: &str) -> Result<()> {
         Err(unknown_event(id))
     };
     committer.release().await.and(acked)
+}
+
+/// The address that serves. One that was told before is read without the lease.
+async fn tell_address(shared: &Shared) -> Result<Address> {
+    let account = shared.keys()?.account();
+    let (place, is_new) = NodeRow::load(&read(shared, &[rows::NODE]).await?)?.holdings.tell();
+    if !is_new {
+        return account.address(place);
+    }
+    let (mut committer, snapshot) = claim_rows(shared).await?;
+    let mut row = NodeRow::load(&snapshot.rows)?;
+    let (place, _) = row.holdings.tell();
+    let mut batch = Batch::default();
+    row.stage(&mut batch)?;
+    let told = committer.commit(&batch).await;
+    committer.release().await.and(told)?;
+    account.address(place)
 }
 
 fn with_wake_by(event: &PaymentEvent, row: &NodeRow) -> PaymentEvent {

@@ -10,8 +10,10 @@
 
 use crate::error::{Code, Error, Result};
 use bitcoin::bip32::{ChildNumber, Xpriv};
-use bitcoin::secp256k1::{All, Secp256k1, SecretKey};
-use bitcoin::{Address, CompressedPublicKey, Network, NetworkKind, ScriptBuf};
+use bitcoin::ecdsa::Signature;
+use bitcoin::secp256k1::{All, Message, Secp256k1, SecretKey};
+use bitcoin::sighash::SegwitV0Sighash;
+use bitcoin::{Address, CompressedPublicKey, Network, NetworkKind, ScriptBuf, Witness};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -112,6 +114,13 @@ impl Account {
     /// The network of its addresses.
     pub fn network(&self) -> Network {
         self.network
+    }
+
+    /// What spends an output that pays to that place.
+    pub(super) fn witness(&self, place: Place, hash: SegwitV0Sighash) -> Result<Witness> {
+        let (key, public) = (self.secret_key(place)?, self.public_key(place)?);
+        let signature = self.secp.sign_ecdsa_low_r(&Message::from(hash), &key);
+        Ok(Witness::p2wpkh(&Signature::sighash_all(signature), &public.0))
     }
 
     fn public_key(&self, place: Place) -> Result<CompressedPublicKey> {

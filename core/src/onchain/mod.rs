@@ -4,7 +4,12 @@
 //! its next address and the coins that it knows; the rest is asked of Esplora when somebody wants to know.
 
 pub mod account;
+pub mod destination;
+pub mod look;
+pub mod outgoing;
 pub mod signer;
+pub mod spend;
 
 pub use account::{Account, Chain, Place, Serving};
 pub use signer::Signer;
+pub use spend::Coin;

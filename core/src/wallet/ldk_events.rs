@@ -6,16 +6,14 @@ use super::channel_policy;
 use super::view::hex;
 use super::Wallet;
 use bitcoin::secp256k1::PublicKey;
-use lightning::events::{Event, EventsProvider, HTLCHandlingFailureReason, HTLCHandlingFailureType, ReplayEvent};
+use lightning::chain::transaction::OutPoint;
+use lightning::events::{
+    ClosureReason, Event, EventsProvider, HTLCHandlingFailureReason, HTLCHandlingFailureType, ReplayEvent,
+};
 use lightning::ln::onion_utils::LocalHTLCFailureReason;
 use lightning::ln::types::ChannelId;
-use lightning::sign::SpendableOutputDescriptor;
 use lightning::util::config::{ChannelConfigOverrides, ChannelConfigUpdate, ChannelHandshakeConfigUpdate};
-use lightning::util::ser::Writeable;
 use std::cell::{Cell, RefCell};
-
-/// Outputs of closed channels that are ours to spend: one row each.
-pub(super) const SPENDABLE_PREFIX: &str = "spendable/";
 
 impl Wallet {
     /// Handles the events that LDK has now. True if there were any. A claimable payment of which it is not known whether it was
@@ -77,9 +75,14 @@ impl Wallet {
                 let id = payment_id.map_or_else(|| hex(&payment_hash.0), |id| hex(&id.0));
                 self.tell_received(payment_hash, id, amount_msat, &htlcs);
             }
-            Event::SpendableOutputs { outputs, .. } => self.keep_spendable(&outputs),
-            Event::ChannelClosed { channel_id, reason, .. } => {
+            Event::SpendableOutputs { outputs, channel_id } => {
+                self.holdings.keep(&outputs, &mut self.staged);
+                // LDK need not have written the monitor that says so, and one that has not said it says it again at each load.
+                channel_id.into_iter().for_each(|channel| self.loaded.write_monitor(channel));
+            }
+            Event::ChannelClosed { channel_id, reason, channel_funding_txo, .. } => {
                 tracing::warn!(channel = %channel_id, %reason, "a channel is closed");
+                self.keep_closing(&reason, channel_funding_txo);
             }
             Event::HTLCHandlingFailed { failure_type, failure_reason, .. } => {
                 tracing::info!(failure = ?failure_type, reason = ?failure_reason, "an HTLC was not accepted");
@@ -92,6 +95,21 @@ impl Wallet {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// LDK hands out the transaction of a cooperative close once, and then knows no channel that could repeat it.
+    fn keep_closing(&mut self, reason: &ClosureReason, funding: Option<OutPoint>) {
+        use ClosureReason::{CounterpartyInitiatedCooperativeClosure, LocallyInitiatedCooperativeClosure};
+        if !matches!(reason, CounterpartyInitiatedCooperativeClosure | LocallyInitiatedCooperativeClosure) {
+            return;
+        }
+        let Some(funding) = funding else { return };
+        if let Some(closing) = self.loaded.broadcasts().held_spender(funding.into_bitcoin_outpoint()) {
+            let height = self.loaded.manager().current_best_block().height;
+            if let Err(error) = self.holdings.keep_closing(closing, height, &mut self.staged) {
+                self.loaded.fault().raise(error);
+            }
         }
     }
 
@@ -113,20 +131,6 @@ impl Wallet {
         tracing::warn!(%channel, %peer, reason, "refused a channel");
         if let Err(error) = manager.force_close_broadcasting_latest_txn(channel, &peer, reason) {
             tracing::warn!(%channel, %peer, ?error, "a channel request was not answered");
-        }
-    }
-
-    fn keep_spendable(&mut self, outputs: &[SpendableOutputDescriptor]) {
-        for output in outputs {
-            let outpoint = output.spendable_outpoint();
-            let key = format!("{SPENDABLE_PREFIX}{}:{}", outpoint.txid, outpoint.index);
-            let value = match output {
-                SpendableOutputDescriptor::StaticOutput { output, .. } => output.value,
-                SpendableOutputDescriptor::DelayedPaymentOutput(descriptor) => descriptor.output.value,
-                SpendableOutputDescriptor::StaticPaymentOutput(descriptor) => descriptor.output.value,
-            };
-            self.row.spendable_sats.insert(format!("{}:{}", outpoint.txid, outpoint.index), value.to_sat());
-            self.staged.put(key, output.encode());
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod channel_policy;
 pub mod deadlines;
+pub mod holdings;
 mod ldk_events;
 pub mod ledger;
 mod payment_policy;
@@ -19,6 +20,7 @@ pub mod row;
 mod tests;
 pub mod view;
 
+pub use holdings::Holdings;
 pub use row::NodeRow;
 pub use view::Summary;
 
@@ -29,10 +31,13 @@ use crate::error::{Error, Result};
 use crate::events::Outbox;
 use crate::failpoint::{self, Point};
 use crate::guard::guarded;
+use crate::onchain::look::{Findings, Questions};
+use crate::onchain::spend::Spent;
 use crate::store::{Batch, Rows};
 use bitcoin::secp256k1::PublicKey;
-use bitcoin::Transaction;
+use bitcoin::{ScriptBuf, Transaction, Txid};
 use ldk_events::skim_acceptance;
+use lightning::chain::chaininterface::{BroadcasterInterface, ConfirmationTarget, FeeEstimator};
 use lightning::chain::BestBlock;
 use receipts::Receipts;
 use std::collections::HashSet;
@@ -62,6 +67,8 @@ pub struct Wallet {
     pub outbox: Outbox,
     /// What is kept beside LDK's own state.
     pub row: NodeRow,
+    /// Its own bitcoin.
+    pub holdings: Holdings,
     terms: Terms,
     fees: Arc<Fees>,
     /// Rows for the next commit, beside LDK's and the outbox's.
@@ -113,12 +120,14 @@ impl Wallet {
         }
         let loaded = guarded("loading the wallet", || engine.load(all, best))??;
         row.given_up.iter().for_each(|channel| remember_given_up(&loaded, channel));
+        let holdings = guarded("loading the wallet", || Holdings::restore(loaded.keys(), all, row.holdings.clone()))??;
         let staged = set_aside(&loaded, all);
         Ok(Wallet {
             loaded,
             committer,
             outbox,
             row,
+            holdings,
             terms,
             fees,
             staged,
@@ -185,7 +194,11 @@ impl Wallet {
 
     /// Whether something waits for a commit.
     pub fn wants_commit(&self) -> bool {
-        self.loaded.wants_commit() || self.outbox.wants_commit() || !self.staged.is_empty() || !self.promises.is_empty()
+        self.loaded.wants_commit()
+            || self.outbox.wants_commit()
+            || self.holdings.wants_commit()
+            || !self.staged.is_empty()
+            || !self.promises.is_empty()
     }
 
     /// One transaction; then everything that waited for it goes. An error means that the wallet is over.
@@ -193,6 +206,7 @@ impl Wallet {
         let cut = guarded("the cut", || -> Result<_> {
             let mut batch = std::mem::take(&mut self.staged);
             self.refresh_row();
+            self.holdings.committing();
             self.outbox.stage(&mut batch)?;
             self.row.stage(&mut batch)?;
             Ok(self.loaded.cut(batch))
@@ -225,6 +239,38 @@ impl Wallet {
         Ok(())
     }
 
+    /// What is to be asked of the chain about the wallet's own bitcoin; `None` if nothing. `every_address`: also those that were
+    /// paid to long ago.
+    pub fn questions(&self, every_address: bool) -> Option<Questions> {
+        self.holdings.questions(&self.loaded, every_address)
+    }
+
+    /// Acts on what the chain shows of it. What is to be broadcast comes with the next commit.
+    pub fn learn(&mut self, findings: Findings) -> Result<()> {
+        let height = self.loaded.manager().current_best_block().height;
+        let sat_per_kw = self.fees.get_est_sat_per_1000_weight(ConfirmationTarget::OutputSpendingFee);
+        let out = self.holdings.learn(findings, height, sat_per_kw, &mut self.staged)?;
+        self.loaded.broadcasts().broadcast_transactions(&out.iter().collect::<Vec<_>>());
+        Ok(())
+    }
+
+    /// Sends all coins there, `sat_per_kw` or what is usual now. It comes with the next commit.
+    pub fn send_all(&mut self, to: ScriptBuf, sat_per_kw: Option<u32>) -> Result<Spent> {
+        let height = self.loaded.manager().current_best_block().height;
+        let usual = || self.fees.get_est_sat_per_1000_weight(ConfirmationTarget::OutputSpendingFee);
+        self.holdings.send_all(to, sat_per_kw.unwrap_or_else(usual), height, &mut self.staged)
+    }
+
+    /// A send that the network refused is none.
+    pub fn forget_send(&mut self, txid: Txid) {
+        self.holdings.forget_send(txid, &mut self.staged);
+    }
+
+    /// Resolved by the next commit.
+    pub fn promise(&mut self, promise: Promise) {
+        self.promises.push(promise);
+    }
+
     /// There will be no commit any more.
     pub fn break_promises(&mut self, reason: &Error) {
         for promise in self.promises.drain(..) {
@@ -239,13 +285,13 @@ impl Wallet {
 
     /// The state of the wallet now, committed or not.
     pub fn summary(&self) -> Summary {
-        let onchain_sats = self.row.spendable_sats.values().sum();
-        Summary::of(&self.loaded, onchain_sats, |channel, htlc| self.receipts.has_claimed(channel, htlc))
+        Summary::of(&self.loaded, &self.holdings, |channel, htlc| self.receipts.has_claimed(channel, htlc))
     }
 
     /// What the node's row says as of now.
     fn refresh_row(&mut self) {
         self.row.summary = self.summary();
+        self.row.holdings = self.holdings.row().clone();
         self.row.next_event = self.outbox.next_number();
         self.row.fees = String::from_utf8(self.fees.save()).ok();
         self.row.forget_told(&self.seen_now);

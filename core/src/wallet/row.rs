@@ -1,5 +1,6 @@
 //! The node's own state: one JSON row, written with every commit, small by construction (P7).
 
+use super::holdings::HoldingsRow;
 use super::view::Summary;
 use crate::checkpoint::rows;
 use crate::error::{Code, Error, Result};
@@ -8,11 +9,13 @@ use crate::store::{Batch, Rows};
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::Amount;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 /// The layout of all rows: 2 has deltas beside the monitors, without which 1 would load them. A newer one is refused: an older
 /// mayfly must not run on state that it does not understand.
 const VERSION: u32 = 2;
+/// No wallet closes so many channels, and none would find its coins among more.
+const MAX_ADDRESS: u32 = 100_000;
 /// How many told payments are remembered beside those that LDK repeated at this load.
 pub(super) const TOLD_KEPT: usize = 16;
 
@@ -29,8 +32,9 @@ pub struct NodeRow {
     /// Payments whose `PaymentClaimed` was told, by LDK's payment id, newest last: LDK repeats it at each load while a
     /// monitor still holds the preimage.
     pub told: Vec<String>,
-    /// Outputs of closed channels that are ours to spend: outpoint → satoshi.
-    pub spendable_sats: BTreeMap<String, u64>,
+    /// The wallet's own bitcoin.
+    #[serde(default)]
+    pub holdings: HoldingsRow,
     /// Channels that were given up, by id in hex: what their monitors would publish must never go out.
     #[serde(default)]
     pub given_up: BTreeSet<String>,
@@ -69,7 +73,11 @@ impl NodeRow {
             ));
         }
         let row: NodeRow = serde_json::from_slice(bytes).map_err(|_| unreadable())?;
-        let sats = row.spendable_sats.values().try_fold(0u64, |sum, sats| sum.checked_add(*sats));
+        let HoldingsRow { serving, told, .. } = &row.holdings;
+        if serving.external.max(serving.internal).max(told.unwrap_or(0)) > MAX_ADDRESS {
+            return Err(unreadable());
+        }
+        let sats = row.holdings.coins.iter().try_fold(0u64, |sum, coin| sum.checked_add(coin.sats));
         // Whoever adds them up need not think of an overflow.
         if sats.is_none_or(|sats| sats > Amount::MAX_MONEY.to_sat()) {
             return Err(unreadable());

@@ -2,6 +2,7 @@
 //! needs neither the lease nor LDK.
 
 use super::deadlines;
+use super::holdings::Holdings;
 use crate::checkpoint::Loaded;
 use crate::clock;
 use lightning::chain::channelmonitor::Balance as MonitorBalance;
@@ -37,9 +38,9 @@ pub struct Balance {
     pub lightning_msat: u64,
     /// What of it could be sent now.
     pub spendable_msat: u64,
-    /// Confirmed outputs of closed channels that are ours to spend.
+    /// Coins: confirmed, at addresses of ours, and not being sent.
     pub onchain_sats: u64,
-    /// Outputs of closing channels that wait for confirmations or time locks.
+    /// What closed channels left and is no coin yet: it waits for confirmations, a time lock, or the sweep to our address.
     pub pending_close_sats: u64,
 }
 
@@ -82,10 +83,10 @@ pub struct WakeBy {
 }
 
 impl Summary {
-    /// The wallet as LDK has it now. `claimed` says whether an HTLC was claimed by us; `onchain_sats` are saved outputs.
+    /// The wallet as LDK has it now. `claimed` says whether an HTLC was claimed by us.
     pub fn of(
         loaded: &Loaded,
-        onchain_sats: u64,
+        holdings: &Holdings,
         claimed: impl Fn(&ChannelDetails, &InboundHTLCDetails) -> bool,
     ) -> Self {
         let channels = loaded.manager().list_channels();
@@ -100,7 +101,7 @@ impl Summary {
         // Of an open channel it is counted above; of a closed one it is on its way also while no block holds what closed it.
         let open: Vec<&ChannelDetails> = channels.iter().collect();
         let owed = loaded.monitors().get_claimable_balances(&open);
-        let pending_close_sats =
+        let with_ldk: u64 =
             owed.iter().filter(|balance| is_ours(balance)).map(MonitorBalance::claimable_amount_satoshis).sum();
         let height = loaded.manager().current_best_block().height;
         Summary {
@@ -109,8 +110,8 @@ impl Summary {
             balance: Balance {
                 lightning_msat: channels.iter().map(|channel| own_msat(channel, &claimed)).sum(),
                 spendable_msat: channels.iter().filter(|c| c.is_usable).map(|c| c.outbound_capacity_msat).sum(),
-                onchain_sats,
-                pending_close_sats,
+                onchain_sats: holdings.onchain_sats(),
+                pending_close_sats: with_ldk.saturating_add(holdings.pending_sats()),
             },
             channels: channels.iter().map(ChannelSummary::of).collect(),
             unfulfilled,

@@ -77,7 +77,11 @@ async fn every_commit_of_a_long_life_loads_as_what_was_in_memory_with_at_most_fi
         wholes += usize::from(at == 0 || history[at - 1].get(monitor) != committed.get(monitor));
     }
     assert!(counts.iter().all(|count| *count <= MOST_DELTAS), "{counts:?}");
-    assert!(wholes >= 3 && wholes * 8 < history.len(), "{wholes} of {} commits wrote it whole: {counts:?}", history.len());
+    assert!(
+        wholes >= 3 && wholes * 8 < history.len(),
+        "{wholes} of {} commits wrote it whole: {counts:?}",
+        history.len()
+    );
 }
 
 #[tokio::test]
@@ -207,10 +211,13 @@ async fn deltas_that_are_missing_twice_broken_or_of_something_else_are_state_cor
         ("their monitor is missing", with(&|rows| drop(rows.remove(&monitor)))),
         ("one of an unknown monitor", with(&|rows| drop(rows.insert(key(1).replace('_', "x"), good[last].clone())))),
         ("one of no monitor", with(&|rows| drop(rows.insert(DELTA_PREFIX.to_owned(), good[last].clone())))),
-        ("the monitor has another's name", with(&|rows| {
-            let bytes = rows.remove(&monitor).unwrap();
-            rows.insert(format!("{monitor}0"), bytes);
-        })),
+        (
+            "the monitor has another's name",
+            with(&|rows| {
+                let bytes = rows.remove(&monitor).unwrap();
+                rows.insert(format!("{monitor}0"), bytes);
+            }),
+        ),
     ];
     let best = BestBlock::from_network(Network::Regtest);
     for (what, rows) in cases {

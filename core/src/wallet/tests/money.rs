@@ -2,9 +2,22 @@
 
 use crate::checkpoint::tests::Pair;
 use crate::config::SkimLimit;
+use crate::onchain::{Chain, Coin, Place};
+use crate::store::Rows;
+use crate::wallet::holdings::HoldingsRow;
 use crate::wallet::payment_policy::allowed_skim;
 use crate::wallet::view::Summary;
+use crate::wallet::Holdings;
+use bitcoin::hashes::Hash;
+use bitcoin::Txid;
 use lightning::chain::channelmonitor::HTLC_FAIL_BACK_BUFFER;
+
+/// Nothing but that coin.
+fn holding(pair: &Pair, coin_sats: Option<u64>) -> Holdings {
+    let place = Place { chain: Chain::External, index: 0 };
+    let coins = coin_sats.map(|sats| Coin { txid: Txid::all_zeros(), vout: 0, sats, place }).into_iter().collect();
+    Holdings::restore(pair.wallet.loaded.keys(), &Rows::new(), HoldingsRow { coins, ..Default::default() }).unwrap()
+}
 
 fn limit(ppm: u64, base_msat: u64) -> SkimLimit {
     SkimLimit { ppm, base_msat }
@@ -63,7 +76,7 @@ fn wake_by_is_the_lowest_expiry_less_ldks_buffer_with_ten_minutes_a_block() {
 #[tokio::test]
 async fn our_balance_is_exact_below_our_reserve_and_above_it() {
     let mut pair = Pair::with_channel().await;
-    let own = |pair: &Pair| Summary::of(&pair.wallet.loaded, 7, |_, _| false).balance;
+    let own = |pair: &Pair| Summary::of(&pair.wallet.loaded, &holding(pair, Some(7)), |_, _| false).balance;
     assert_eq!((own(&pair).lightning_msat, own(&pair).onchain_sats), (0, 7));
     let mut received = 0;
     // The reserve is 10,000 sat: the third payment passes it.
@@ -85,11 +98,11 @@ async fn an_htlc_that_is_in_flight_is_not_ours_yet_and_is_told_of_once_it_is_cla
     pair.pay(&invoice, 5_000_000, 144);
     pair.wallet.claims = false;
     pair.settle().await;
-    let waiting = Summary::of(&pair.wallet.loaded, 0, |_, _| false);
+    let waiting = Summary::of(&pair.wallet.loaded, &holding(&pair, None), |_, _| false);
     assert_eq!((waiting.balance.lightning_msat, waiting.wake_by()), (0, None));
     assert_eq!(waiting.channels[0].pending_htlcs, 1);
     let hash = *AsRef::<[u8; 32]>::as_ref(invoice.payment_hash());
-    let claimed = Summary::of(&pair.wallet.loaded, 0, |_, htlc| htlc.payment_hash.0 == hash);
+    let claimed = Summary::of(&pair.wallet.loaded, &holding(&pair, None), |_, htlc| htlc.payment_hash.0 == hash);
     let expiry = pair.wallet.loaded.manager().list_channels()[0].pending_inbound_htlcs[0].cltv_expiry;
     assert_eq!(claimed.wake_by().map(|wake| wake.height), Some(expiry - HTLC_FAIL_BACK_BUFFER));
     assert_eq!(claimed.wake_by_of(&invoice.payment_hash().to_string()), claimed.wake_by().map(|wake| wake.height));

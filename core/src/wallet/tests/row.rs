@@ -1,8 +1,11 @@
 use crate::checkpoint::rows;
 use crate::error::Code;
 use crate::lsp::JitRoute;
+use crate::onchain::{Chain, Coin, Place};
 use crate::store::{Batch, Rows};
 use crate::wallet::row::{NodeRow, TOLD_KEPT};
+use bitcoin::hashes::Hash;
+use bitcoin::Txid;
 use std::collections::HashSet;
 
 fn load(bytes: &[u8]) -> crate::error::Result<NodeRow> {
@@ -64,8 +67,25 @@ fn a_row_that_does_not_load_is_state_corrupt_and_shows_nothing_of_itself() {
 fn a_row_with_more_money_than_there_is_does_not_load() {
     let mut row = NodeRow::default();
     for (sats, loads) in [(2_100_000_000_000_000, true), (2_100_000_000_000_001, false), (u64::MAX, false)] {
-        row.spendable_sats = [("a:0".to_owned(), sats - 1), ("b:1".to_owned(), 1)].into();
+        row.holdings.coins = [sats - 1, 1].map(|sats| coin(0, sats)).into();
         assert_eq!(load(&staged(&row)).is_ok(), loads, "{sats}");
+    }
+}
+
+fn coin(index: u32, sats: u64) -> Coin {
+    Coin { txid: Txid::all_zeros(), vout: 0, sats, place: Place { chain: Chain::External, index } }
+}
+
+#[test]
+fn a_row_with_more_addresses_than_any_wallet_has_does_not_load() {
+    for (index, loads) in [(100_000, true), (100_001, false), (u32::MAX, false)] {
+        let mut rows = [NodeRow::default(), NodeRow::default(), NodeRow::default()];
+        rows[0].holdings.serving.external = index;
+        rows[1].holdings.serving.internal = index;
+        rows[2].holdings.told = Some(index);
+        for row in rows {
+            assert_eq!(load(&staged(&row)).is_ok(), loads, "{index}");
+        }
     }
 }
 
