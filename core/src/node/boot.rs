@@ -26,11 +26,9 @@ use crate::stats::{Phase, Stats};
 use crate::store::bounded::BoundedStore;
 use crate::store::claim::claim_within;
 use crate::store::{self, Claimant, Snapshot, Store, WalletId};
-use crate::wallet::deadlines::PUNISHMENT_BLOCKS;
-use crate::wallet::{Terms, Wallet};
+use crate::wallet::{settings, Terms, Wallet};
 use lightning::chain::{BestBlock, Confirm};
 use lightning::ln::peer_handler::IgnoringMessageHandler;
-use lightning::util::config::UserConfig;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
@@ -89,7 +87,7 @@ fn prepare(shared: Arc<Shared>, stats: Arc<Stats>) -> Result<Prepared> {
         keys: Arc::clone(&keys),
         fees: Arc::clone(&fees) as crate::ldk::Fees,
         log: Arc::new(LdkLog::new("node")),
-        user_config: user_config(),
+        user_config: settings::user_config(),
     };
     let engine = Engine::new(params, Arc::new(Notify::new()));
     let lsp = Arc::new(LspTransport::new(config.lsp.node_id));
@@ -221,22 +219,6 @@ pub(super) async fn follow_chain(esplora: &Esplora, loaded: &Loaded, tip: Tip) -
     };
     let confirmables: [&dyn Confirm; 2] = [manager, monitors];
     sync::sync(esplora, tip, &known, &confirmables, watched).await
-}
-
-/// LDK's settings for a wallet that receives through one LSP.
-#[allow(clippy::field_reassign_with_default, reason = "nested settings read better one by one")]
-fn user_config() -> UserConfig {
-    let mut config = UserConfig::default();
-    // 0-conf is accepted by hand, from the LSP only.
-    config.manually_accept_inbound_channels = true;
-    config.channel_handshake_limits.force_announced_channel_preference = false;
-    config.channel_handshake_config.max_inbound_htlc_value_in_flight_percent_of_channel = 100;
-    config.channel_handshake_config.announce_for_forwarding = false;
-    config.channel_handshake_config.our_to_self_delay = PUNISHMENT_BLOCKS;
-    // An anchor channel would need on-chain funds of ours to bump its commitment.
-    config.channel_handshake_config.negotiate_anchors_zero_fee_htlc_tx = false;
-    config.channel_config.accept_underpaying_htlcs = true;
-    config
 }
 
 /// The wallet's store, each of its operations bounded.

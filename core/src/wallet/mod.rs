@@ -15,6 +15,7 @@ mod payment_policy;
 mod payments;
 mod receipts;
 pub mod row;
+pub mod settings;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 mod tests;

@@ -1,0 +1,50 @@
+//! The command line.
+
+/// Shown on request, and after what can't be understood.
+pub const HELP: &str = "mayfly-sim [--seeds N] [--from S] [--step K] [--jobs J] [--no-minimise] [--verbose]
+  --seeds N       how many seeds (1)
+  --from S        the first one (1)
+  --step K        only the crash after this step; with one seed
+  --jobs J        seeds at a time (one per core)
+  --no-minimise   a failure as it came
+  --verbose       LDK's log on stderr; with one seed";
+
+/// What was asked for.
+pub struct Args {
+    pub seeds: u64,
+    pub from: u64,
+    pub step: Option<usize>,
+    pub jobs: usize,
+    pub minimises: bool,
+    pub verbose: bool,
+}
+
+impl Args {
+    /// From this process's command line; `None`: help was shown.
+    pub fn read() -> Result<Option<Args>, String> {
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut args = Args { seeds: 1, from: 1, step: None, jobs, minimises: true, verbose: false };
+        let mut words = std::env::args().skip(1);
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--seeds" => args.seeds = number(&word, words.next())?,
+                "--from" => args.from = number(&word, words.next())?,
+                "--step" => args.step = Some(number(&word, words.next())? as usize),
+                "--jobs" => args.jobs = number(&word, words.next())?.max(1) as usize,
+                "--no-minimise" => args.minimises = false,
+                "--verbose" => args.verbose = true,
+                "--help" => {
+                    crate::report::line(HELP);
+                    return Ok(None);
+                }
+                other => return Err(format!("{other} is no option")),
+            }
+        }
+        Ok(Some(args))
+    }
+}
+
+fn number(option: &str, word: Option<String>) -> Result<u64, String> {
+    let word = word.ok_or_else(|| format!("{option} takes a number"))?;
+    word.parse().map_err(|_| format!("{option} takes a number, not {word}"))
+}

@@ -1,0 +1,77 @@
+//! A crash point: both sides die, start again from what is left, and must live on as if nothing had happened.
+
+use crate::bank::Bank;
+use crate::oracle::{self, Oracle, Wrong};
+use crate::schedule::Kind;
+use crate::sim::{Remains, Sim};
+use mayfly_core::checkpoint::rows::NODE;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Timer ticks after which LDK has given up on what will not come: parts of a payment that are missing.
+const TICKS: usize = 4;
+/// What is paid over each channel afterwards.
+const AFTERWARDS_MSAT: u64 = 1_000_000;
+
+/// What tells one crash point from another: the LSP's state, ours, and the chain.
+pub fn fingerprint(remains: &Remains) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    remains.peer.rows.hash(&mut hasher);
+    for (key, row) in &remains.rows {
+        // The node's own row tells the time.
+        if key != NODE {
+            (key, row).hash(&mut hasher);
+        }
+    }
+    remains.world.best().block_hash.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What goes wrong after a crash that leaves this.
+pub async fn survive(remains: Remains) -> Vec<Wrong> {
+    let mut sim = match Sim::start(remains).await {
+        Ok(sim) => sim,
+        Err(error) => return vec![Wrong { oracle: Oracle::Loads, what: error.to_string() }],
+    };
+    finish(&mut sim).await;
+    sim.bank.wrongs
+}
+
+/// Two nodes come to rest, all that must hold is looked at, and payments pass both ways.
+pub async fn finish(sim: &mut Sim) {
+    sim.reconnect().await;
+    for _ in 0..TICKS {
+        sim.wake_both().await;
+    }
+    oracle::at_rest(sim);
+    if sim.bank.wrongs.is_empty() {
+        pay_both_ways(sim).await;
+        oracle::at_rest(sim);
+    }
+}
+
+async fn pay_both_ways(sim: &mut Sim) {
+    let channels = sim.peer.usable().len();
+    if channels == 0 {
+        return;
+    }
+    let before = count(&sim.bank);
+    sim.pay(channels as u8, AFTERWARDS_MSAT, Kind::Good);
+    let to_wallet = count(&sim.bank).0 - before.0;
+    sim.settle().await;
+    sim.pay_back(1, AFTERWARDS_MSAT / 2, true);
+    let to_peer = count(&sim.bank).1 - before.1;
+    sim.settle().await;
+    sim.wake_both().await;
+    let after = count(&sim.bank);
+    if after.2 - before.2 != to_wallet || after.3 - before.3 != to_peer {
+        let what = format!("{to_wallet} payments to the wallet and {to_peer} back, and not all arrived");
+        sim.bank.wrong(Oracle::PaysAgain, what);
+    }
+}
+
+/// Payments to the wallet and to the LSP: begun, and come through.
+fn count(bank: &Bank) -> (usize, usize, usize, usize) {
+    let learnt = bank.to_wallet.values().filter(|payment| payment.learnt).count();
+    let received = bank.to_peer.values().filter(|payment| payment.received).count();
+    (bank.to_wallet.len(), bank.to_peer.len(), learnt, received)
+}

@@ -1,0 +1,269 @@
+//! The wallet, as the product drives it: restore, then turns of LDK, a commit, and what it lets go.
+//!
+//! Everything in here is mayfly's own code; only the store's pace and the network are the simulator's.
+
+use crate::bank::Bank;
+use crate::keys::{keys, Who};
+use crate::oracle::{self, Oracle};
+use crate::peer::hop;
+use crate::store::{Latch, SlowStore};
+use crate::wire;
+use crate::world::World;
+use bitcoin::secp256k1::PublicKey;
+use bitcoin::Network;
+use lightning::ln::channel_state::ChannelDetails;
+use lightning::ln::msgs::{BaseMessageHandler, MessageSendEvent};
+use lightning::ln::types::ChannelId;
+use lightning::sign::{NodeSigner, Recipient};
+use mayfly_core::chain::fees::Fees;
+use mayfly_core::checkpoint::{Committer, Engine, EngineParams, Loaded};
+use mayfly_core::config::SkimLimit;
+use mayfly_core::error::{Error, Result};
+use mayfly_core::store::memory::MemoryWallet;
+use mayfly_core::store::{Claimant, Position, Store};
+use mayfly_core::wallet::{settings, Committed, Terms, Wallet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How long the store may be silent before the wallet gives up. Simulated, so it costs nothing; longer than all resends.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+/// A little more than the committer's pause between two sends of the same bytes.
+const RESEND: Duration = Duration::from_millis(60);
+
+type Commit = Pin<Box<dyn Future<Output = (Wallet, Result<Committed>)>>>;
+
+enum State {
+    /// Between two turns.
+    Rests(Box<Wallet>),
+    /// The store has been asked.
+    Commits(Commit),
+    /// It told why; its memory must not be used again.
+    Over(Error),
+}
+
+/// See the module's head.
+pub struct Holder {
+    state: Option<State>,
+    pub loaded: Loaded,
+    pub fees: Arc<Fees>,
+    store: MemoryWallet,
+    latch: Latch,
+    /// Acknowledgements that came through, and whether their event was still in the store then.
+    promised: Arc<Mutex<Vec<(String, bool)>>>,
+    /// Another holder has the lease.
+    pub fenced: bool,
+    /// Where the store was when it was asked last.
+    asked_at: Position,
+}
+
+impl Holder {
+    /// Claims, loads and follows the chain, as a boot does. Whoever held the wallet is fenced by it.
+    pub async fn start(store: &MemoryWallet, peer: PublicKey, start: u32, world: &World) -> Result<Holder> {
+        store.fence();
+        let mut handle = store.store();
+        let claimant = Claimant { pid: start, host: None, ttl: Duration::from_secs(8) };
+        let snapshot = handle.claim_and_load(&claimant).await?;
+        let latch = Latch::default();
+        let committer = Committer::new(Box::new(SlowStore::new(handle, latch.clone())), &snapshot, PATIENCE);
+        let fees = Arc::new(Fees::default());
+        let params = EngineParams {
+            network: Network::Regtest,
+            keys: keys(Who::Wallet, start),
+            fees: Arc::clone(&fees) as mayfly_core::ldk::Fees,
+            log: crate::log::of(Who::Wallet),
+            user_config: settings::user_config(),
+        };
+        let terms = Terms { lsp: peer, skim: SkimLimit { base_msat: 0, ppm: 0 }, recover: false };
+        let engine = Engine::new(params, Arc::new(Notify::new()));
+        let wallet = Wallet::restore(engine, &snapshot.rows, committer, world.best(), terms, Arc::clone(&fees))?;
+        let loaded = wallet.loaded.clone();
+        world.tell(loaded.manager().as_ref(), loaded.monitors());
+        wallet.caught_up()?;
+        Ok(Holder {
+            state: Some(State::Rests(Box::new(wallet))),
+            loaded,
+            fees,
+            store: store.clone(),
+            latch,
+            promised: Arc::default(),
+            fenced: false,
+            asked_at: store.position(),
+        })
+    }
+
+    /// Its node id.
+    pub fn id(&self) -> PublicKey {
+        self.loaded.keys().get_node_id(Recipient::Node).expect("a signer with a node id")
+    }
+
+    /// Why it is over, if it is.
+    pub fn over(&self) -> Option<Error> {
+        match &self.state {
+            Some(State::Over(error)) => Some(error.clone()),
+            _ => self.loaded.fault().reason(),
+        }
+    }
+
+    /// The wallet, unless a commit is under way or it is over.
+    pub fn at_rest(&mut self) -> Option<&mut Wallet> {
+        match &mut self.state {
+            Some(State::Rests(wallet)) => Some(wallet),
+            _ => None,
+        }
+    }
+
+    /// Whether a commit is under way.
+    pub fn commits(&self) -> bool {
+        matches!(self.state, Some(State::Commits(_)))
+    }
+
+    /// Whether a commit is under way whose answer alone is missing.
+    pub fn is_written(&self) -> bool {
+        self.commits() && self.store.position() != self.asked_at
+    }
+
+    /// LDK works until it rests; if something waits for a commit, the store is asked.
+    pub fn turn(&mut self, bank: &mut Bank) {
+        let Some(State::Rests(mut wallet)) = self.state.take_if(|state| matches!(state, State::Rests(_))) else {
+            return;
+        };
+        if let Err(error) = wallet.drive() {
+            self.state = Some(State::Over(error));
+            return;
+        }
+        oracle::events_are_committed(&wallet, &self.store, bank);
+        if !wallet.wants_commit() {
+            self.state = Some(State::Rests(wallet));
+            return;
+        }
+        let mut commit: Commit = Box::pin(tokio::task::unconstrained(async move {
+            let committed = wallet.commit().await;
+            (*wallet, committed)
+        }));
+        self.asked_at = self.store.position();
+        // The cut is taken now; the store is reached later.
+        let polled = commit.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        self.state = Some(match polled {
+            Poll::Pending => State::Commits(commit),
+            Poll::Ready((wallet, Ok(_))) => State::Rests(Box::new(wallet)),
+            Poll::Ready((_, Err(error))) => State::Over(error),
+        });
+    }
+
+    /// The store gets on with a commit by one half of a round trip.
+    pub async fn get_on(&mut self, world: &mut World, bank: &mut Bank) {
+        let Some(State::Commits(commit)) = &mut self.state else { return };
+        self.latch.allow_one();
+        tokio::time::advance(RESEND).await;
+        let polled = commit.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        if let Poll::Ready((wallet, result)) = polled {
+            self.latch.close();
+            self.committed(wallet, result, world, bank);
+        }
+    }
+
+    /// The store is silent for so long that the wallet gives up.
+    pub async fn give_up(&mut self, world: &mut World, bank: &mut Bank) {
+        if self.commits() {
+            self.latch.close();
+            tokio::time::advance(PATIENCE).await;
+            let Some(State::Commits(commit)) = &mut self.state else { return };
+            if let Poll::Ready((wallet, result)) = commit.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                self.committed(wallet, result, world, bank);
+            }
+        }
+    }
+
+    fn committed(&mut self, wallet: Wallet, result: Result<Committed>, world: &mut World, bank: &mut Bank) {
+        match result {
+            Ok(committed) => {
+                if self.fenced {
+                    bank.wrong(Oracle::FencedIsSilent, "a commit of a fenced holder came through");
+                }
+                for tx in committed.transactions {
+                    oracle::broadcast_is_committed(&tx, &self.store, bank);
+                    if world.submit(&tx).is_err() {
+                        wallet.loaded.broadcasts().forget(&tx.compute_txid());
+                    }
+                }
+                self.state = Some(State::Rests(Box::new(wallet)));
+            }
+            Err(error) => self.state = Some(State::Over(error)),
+        }
+        self.hear_promises(bank);
+    }
+
+    /// One whole turn with a store that answers at once.
+    pub async fn whole_turn(&mut self, world: &mut World, bank: &mut Bank) {
+        self.turn(bank);
+        while self.commits() {
+            self.get_on(world, bank).await;
+        }
+    }
+
+    /// What may go, goes.
+    pub fn send(&mut self, bank: &mut Bank) -> Vec<MessageSendEvent> {
+        let said = self.loaded.messages().get_and_clear_pending_msg_events();
+        let said: Vec<_> = said.into_iter().flat_map(wire::split).collect();
+        said.iter().for_each(|message| oracle::message_is_committed(message, &self.store, bank));
+        if let (true, Some(message)) = (self.fenced, said.first()) {
+            bank.wrong(Oracle::FencedIsSilent, format!("a fenced holder said {}", wire::name(message)));
+        }
+        said
+    }
+
+    /// JavaScript takes what there is.
+    pub fn listen(&mut self, bank: &mut Bank) {
+        let store = self.store.clone();
+        if let Some(wallet) = self.at_rest() {
+            oracle::events_are_committed(wallet, &store, bank);
+        }
+    }
+
+    /// JavaScript acknowledges the oldest event that it took.
+    pub fn acknowledge(&mut self, bank: &mut Bank) {
+        let (store, promised) = (self.store.clone(), Arc::clone(&self.promised));
+        let Some(wallet) = self.at_rest() else { return };
+        let Some(id) = wallet.outbox.iter().next().map(|event| event.id.clone()) else { return };
+        bank.wished.insert(id.clone());
+        let asked = id.clone();
+        let promise = Box::new(move |result: Result<()>| {
+            if result.is_ok() {
+                let still_there = oracle::outbox_ids(&store).contains(&id);
+                promised.lock().expect("no panic under it").push((id, still_there));
+            }
+        });
+        let refused = wallet.ack(&asked, promise);
+        assert!(refused.is_ok(), "an event of the outbox can be acknowledged");
+    }
+
+    fn hear_promises(&mut self, bank: &mut Bank) {
+        let promised = std::mem::take(&mut *self.promised.lock().expect("no panic under it"));
+        for (id, still_there) in promised {
+            if still_there {
+                bank.wrong(Oracle::PromisesAfterCommit, format!("the acknowledgement of {id} was promised too early"));
+            }
+            bank.acked.insert(id);
+        }
+    }
+
+    /// The channels that payments pass now.
+    pub fn usable(&self) -> Vec<ChannelDetails> {
+        self.loaded.manager().list_channels().into_iter().filter(|channel| channel.is_usable).collect()
+    }
+
+    /// Pays the LSP: one part per channel named. False when LDK says at once that it can't.
+    pub fn pay(&self, channels: &[ChannelId], part_msat: u64, hash: [u8; 32], secret: [u8; 32], cltv: u32) -> bool {
+        let usable = self.usable();
+        let hop_of = |id: &ChannelId| {
+            let channel = usable.iter().find(|channel| channel.channel_id == *id)?;
+            Some(hop(channel.counterparty.node_id, channel.get_outbound_payment_scid()?, part_msat, cltv))
+        };
+        let hops: Option<Vec<_>> = channels.iter().map(hop_of).collect();
+        hops.is_some_and(|hops| crate::peer::send(self.loaded.manager(), hops, hash, secret))
+    }
+}

@@ -1,0 +1,82 @@
+//! The wallet's store: mayfly's own in-memory wallet, whose answers take as long as the schedule says.
+
+use mayfly_core::error::Result;
+use mayfly_core::store::memory::MemoryStore;
+use mayfly_core::store::{Batch, Claimant, Nonce, Outcome, Position, Rows, Snapshot, Standing, Store, StoreFuture};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::task::Poll;
+
+/// How many half round trips of commits may happen; each commit takes two.
+#[derive(Clone, Default)]
+pub struct Latch(Rc<Cell<u64>>);
+
+impl Latch {
+    /// From now on commits take no time.
+    pub fn open(&self) {
+        self.0.set(u64::MAX);
+    }
+
+    /// One more half of a round trip.
+    pub fn allow_one(&self) {
+        self.0.set(self.0.get().saturating_add(1));
+    }
+
+    /// What was allowed and not used is taken back.
+    pub fn close(&self) {
+        self.0.set(0);
+    }
+
+    /// Whoever waits here is polled by hand.
+    async fn pass(&self) {
+        std::future::poll_fn(|_| match self.0.get() {
+            0 => Poll::Pending,
+            u64::MAX => Poll::Ready(()),
+            left => {
+                self.0.set(left - 1);
+                Poll::Ready(())
+            }
+        })
+        .await;
+    }
+}
+
+/// See the module's head.
+pub struct SlowStore {
+    inner: MemoryStore,
+    latch: Latch,
+}
+
+impl SlowStore {
+    /// In front of a store whose claim is made.
+    pub fn new(inner: MemoryStore, latch: Latch) -> Self {
+        SlowStore { inner, latch }
+    }
+}
+
+impl Store for SlowStore {
+    fn claim_and_load<'a>(&'a mut self, claimant: &'a Claimant) -> StoreFuture<'a, Result<Snapshot>> {
+        self.inner.claim_and_load(claimant)
+    }
+
+    fn commit<'a>(&'a mut self, at: Position, nonce: Nonce, batch: &'a Batch) -> StoreFuture<'a, Outcome> {
+        Box::pin(async move {
+            self.latch.pass().await;
+            let outcome = self.inner.commit(at, nonce, batch).await;
+            self.latch.pass().await;
+            outcome
+        })
+    }
+
+    fn check<'a>(&'a mut self, at: Position) -> StoreFuture<'a, Result<Standing>> {
+        self.inner.check(at)
+    }
+
+    fn release<'a>(&'a mut self, at: Position) -> StoreFuture<'a, Result<()>> {
+        self.inner.release(at)
+    }
+
+    fn read<'a>(&'a mut self, prefixes: &'a [&'a str]) -> StoreFuture<'a, Result<Rows>> {
+        self.inner.read(prefixes)
+    }
+}
