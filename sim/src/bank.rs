@@ -1,7 +1,6 @@
 //! The bank auditor: what was paid, promised and told, whoever crashed meanwhile. It outlives every process of a run.
 
 use crate::oracle::{Oracle, Wrong};
-use crate::world::World;
 use lightning::chain::transaction::OutPoint;
 use lightning::ln::types::ChannelId;
 use lightning::sign::SpendableOutputDescriptor;
@@ -13,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct ToWallet {
     /// What the payer sent, all parts together.
     pub msat: u64,
+    /// What each part holds.
+    pub part_msat: u64,
     /// Whether the wallet should take it.
     pub good: bool,
     /// In one part: no other part can be late.
@@ -67,6 +68,20 @@ impl Bank {
     /// Something that should not have happened.
     pub fn wrong(&mut self, oracle: Oracle, what: impl Into<String>) {
         self.wrongs.push(Wrong { oracle, what: what.into() });
+    }
+
+    /// The schedule closes a channel, or does what LDK closes one for.
+    pub fn ask_to_close(&mut self, channel: ChannelId) {
+        if let Some(opened) = self.channels.get_mut(&channel) {
+            opened.asked_to_close = true;
+        }
+    }
+
+    /// LDK closes a channel whose funding transaction was in a block and is in none, be it only for a moment.
+    pub fn moved(&mut self, transactions: &[bitcoin::Txid]) {
+        for channel in self.channels.values_mut() {
+            channel.asked_to_close |= transactions.contains(&channel.funding.txid);
+        }
     }
 
     /// Whether the schedule closed a channel.
@@ -133,12 +148,6 @@ impl Bank {
         let received: u64 = self.to_wallet.values().filter(|payment| payment.learnt).map(|payment| payment.msat).sum();
         let sent: u64 = self.to_peer.values().filter(|payment| payment.received).map(|payment| payment.msat).sum();
         received as i64 - sent as i64
-    }
-
-    /// What the channels that are not closing hold.
-    pub fn open_capacity_sats(&self, world: &World) -> u64 {
-        let open = self.channels.values().filter(|channel| !channel.asked_to_close);
-        open.map(|channel| world.value(channel.funding).unwrap_or(0)).sum()
     }
 }
 

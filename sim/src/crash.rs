@@ -5,10 +5,13 @@ use crate::oracle::{self, Oracle, Wrong};
 use crate::schedule::Kind;
 use crate::sim::{Remains, Sim};
 use mayfly_core::checkpoint::rows::NODE;
+use mayfly_core::checkpoint::Loaded;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Timer ticks after which LDK has given up on what will not come: parts of a payment that are missing.
 const TICKS: usize = 4;
+/// Rounds of mining after which every delay here has passed several times: an HTLC's 165 blocks, 144 of `to_self_delay`.
+const CLOSING_ROUNDS: usize = 120;
 /// What is paid over each channel afterwards.
 const AFTERWARDS_MSAT: u64 = 1_000_000;
 
@@ -42,11 +45,34 @@ pub async fn finish(sim: &mut Sim) {
     for _ in 0..TICKS {
         sim.wake_both().await;
     }
+    close_for_good(sim).await;
     oracle::at_rest(sim);
     if sim.bank.wrongs.is_empty() {
         pay_both_ways(sim).await;
         oracle::at_rest(sim);
     }
+}
+
+/// Blocks are mined until nothing of a closed channel is on its way any more: time locks end, claims become final.
+async fn close_for_good(sim: &mut Sim) {
+    if !sim.bank.a_close_was_asked_for() {
+        return;
+    }
+    for round in 0..CLOSING_ROUNDS {
+        sim.world.mine(if round < 8 { 1 } else { 8 });
+        sim.wake_both().await;
+        for side in [&sim.ours.loaded, &sim.peer.loaded] {
+            side.monitors().rebroadcast_pending_claims();
+        }
+        sim.settle().await;
+        if round > 8 && !sim.is_closing() {
+            return;
+        }
+    }
+    let balances = |side: &Loaded| side.monitors().get_claimable_balances(&[]);
+    let what =
+        format!("the wallet still has {:?}, the LSP {:?}", balances(&sim.ours.loaded), balances(&sim.peer.loaded));
+    sim.bank.wrong(Oracle::Settles, what);
 }
 
 async fn pay_both_ways(sim: &mut Sim) {

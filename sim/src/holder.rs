@@ -210,8 +210,8 @@ impl Holder {
         let said = self.loaded.messages().get_and_clear_pending_msg_events();
         let said: Vec<_> = said.into_iter().flat_map(wire::split).collect();
         said.iter().for_each(|message| oracle::message_is_committed(message, &self.store, bank));
-        if let (true, Some(message)) = (self.fenced, said.first()) {
-            bank.wrong(Oracle::FencedIsSilent, format!("a fenced holder said {}", wire::name(message)));
+        if self.fenced {
+            oracle::fenced_is_silent(&said, bank);
         }
         said
     }

@@ -52,6 +52,8 @@ pub enum Step {
     TakeOver,
     /// The LSP opens a channel.
     Open { sats: u64 },
+    /// A channel is closed: by agreement, or by publishing its commitment.
+    Close { by: Who, force: bool, which: u8 },
     /// The LSP pays the wallet, in so many parts over its channels.
     Pay { parts: u8, msat: u64, kind: Kind },
     /// The wallet pays the LSP, which takes it or not.
@@ -79,14 +81,15 @@ pub fn draw(seed: u64) -> Vec<Step> {
     let torn = rng.below(3);
     let bad_store = rng.below(3);
     let blocks = rng.below(3);
+    let closes = u64::from(rng.chance(1, 4));
     while steps.len() < LENGTH {
-        steps.push(one(&mut rng, torn, bad_store, blocks));
+        steps.push(one(&mut rng, torn, bad_store, blocks, closes));
     }
     steps
 }
 
-fn one(rng: &mut Rng, torn: u64, bad_store: u64, blocks: u64) -> Step {
-    let weights: [(u64, fn(&mut Rng) -> Step); 21] = [
+fn one(rng: &mut Rng, torn: u64, bad_store: u64, blocks: u64, closes: u64) -> Step {
+    let weights: [(u64, fn(&mut Rng) -> Step); 22] = [
         (10, |_| Step::Turn),
         (16, |_| Step::Store),
         (10, |_| Step::Send),
@@ -97,12 +100,13 @@ fn one(rng: &mut Rng, torn: u64, bad_store: u64, blocks: u64) -> Step {
         (bad_store, |_| Step::LoseReply),
         (bad_store.min(1), |_| Step::StoreDies),
         (3, |_| Step::Acknowledge),
-        (6, |_| Step::Connect),
+        (12, |_| Step::Connect),
         (torn, |_| Step::Disconnect),
         (torn.min(1), |_| Step::KillWallet),
         (torn.min(1), |_| Step::KillPeer),
         (torn.min(1), |_| Step::TakeOver),
         (1, |rng| Step::Open { sats: rng.pick(&[100_000, 500_000, 2_000_000]) }),
+        (closes, |rng| Step::Close { by: who(rng), force: rng.chance(2, 3), which: rng.below(4) as u8 }),
         (9, pay),
         (5, pay_back),
         (2, |rng| Step::Tick(who(rng))),

@@ -9,7 +9,7 @@ use crate::peer::{Kept, Peer};
 use crate::schedule::{Kind, Step};
 use crate::wire::{self, Heard, Wire};
 use crate::world::World;
-use lightning::ln::channel_state::ChannelDetails;
+use lightning::ln::channel_state::{ChannelDetails, ChannelShutdownState};
 use lightning::ln::inbound_payment;
 use lightning::ln::msgs::{BaseMessageHandler, Init};
 use lightning::ln::types::ChannelId;
@@ -17,6 +17,7 @@ use lightning::sign::NodeSigner;
 use mayfly_core::error::Error;
 use mayfly_core::store::memory::{Lost, MemoryWallet};
 use mayfly_core::store::{Batch, Claimant, Nonce, Outcome, Rows, Store};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What an invoice asks for its last hop, and what payers here add to it at most.
@@ -112,12 +113,16 @@ impl Sim {
             Step::KillPeer => self.restart_peer(),
             Step::TakeOver => self.take_over().await,
             Step::Open { sats } => self.open(sats),
+            Step::Close { by, force, which } => self.close(by, force, which),
             Step::Pay { parts, msat, kind } => self.pay(parts, msat, kind),
             Step::PayBack { parts, msat, good } => self.pay_back(parts, msat, good),
             Step::Tick(Who::Wallet) => self.ours.loaded.manager().timer_tick_occurred(),
             Step::Tick(Who::Peer) => self.peer.manager().timer_tick_occurred(),
             Step::Mine { blocks } => self.world.mine(blocks),
-            Step::Reorganise { depth, mine_again } => self.world.reorganise(depth, mine_again),
+            Step::Reorganise { depth, mine_again } => {
+                let moved = self.world.reorganise(depth, mine_again);
+                self.bank.moved(&moved);
+            }
             Step::Follow(who) => self.follow(who),
             Step::Fees { who, sat_per_kw } => self.fees(who, sat_per_kw),
         }
@@ -244,6 +249,27 @@ impl Sim {
         }
     }
 
+    fn close(&mut self, by: Who, force: bool, which: u8) {
+        if self.ours.at_rest().is_none() || self.ours.over().is_some() {
+            return;
+        }
+        let (manager, other) = match by {
+            Who::Wallet => (self.ours.loaded.manager(), self.peer.id()),
+            Who::Peer => (self.peer.manager(), self.ours.id()),
+        };
+        let channels: Vec<ChannelId> = manager.list_channels().iter().map(|channel| channel.channel_id).collect();
+        let known = channels.into_iter().filter(|channel| self.bank.channels.contains_key(channel));
+        let Some(channel) = known.into_iter().nth(which.into()) else { return };
+        let asked = if force {
+            manager.force_close_broadcasting_latest_txn(&channel, &other, "the schedule says so".to_owned())
+        } else {
+            manager.close_channel(&channel, &other)
+        };
+        if asked.is_ok() {
+            self.bank.ask_to_close(channel);
+        }
+    }
+
     /// The LSP pays an invoice of the wallet's.
     pub fn pay(&mut self, parts: u8, msat: u64, kind: Kind) {
         let room = |channel: &&ChannelDetails| channel.next_outbound_htlc_limit_msat >= msat;
@@ -268,7 +294,8 @@ impl Sim {
         let secret = if kind == Kind::Stranger { [7; 32] } else { secret.0 };
         let good = matches!(kind, Kind::Good | Kind::AnyAmount);
         let cltv = FINAL_CLTV + self.starts % 20;
-        let paid = ToWallet { msat: whole, good, single: parts.len() == 1, learnt: false, failed: false };
+        let paid =
+            ToWallet { msat: whole, part_msat: msat, good, single: parts.len() == 1, learnt: false, failed: false };
         self.bank.to_wallet.insert(hash.0, paid);
         if !self.peer.pay(self.ours.id(), &parts, msat, hash.0, secret, cltv) {
             self.bank.to_wallet.remove(&hash.0);
@@ -335,6 +362,24 @@ impl Sim {
             self.to_wallet();
         }
         self.bank.wrong(Oracle::Settles, format!("{ROUNDS} rounds, and still {}", self.wire.describe()));
+    }
+
+    /// Whether something of a closed channel is still on its way on the chain, on either side.
+    pub fn is_closing(&self) -> bool {
+        let lists = [&self.ours.loaded, &self.peer.loaded].map(|side| side.manager().list_channels());
+        let funded = |list: &[ChannelDetails]| -> BTreeSet<ChannelId> {
+            list.iter().map(|channel| channel.channel_id).filter(|id| self.bank.channels.contains_key(id)).collect()
+        };
+        // What was asked for may be forgotten by a crash: then the channel is simply open.
+        let half_open = funded(&lists[0]) != funded(&lists[1]);
+        let rests =
+            |state: Option<ChannelShutdownState>| state.is_none_or(|s| s == ChannelShutdownState::NotShuttingDown);
+        let shuts_down = lists.iter().flatten().any(|channel| !rests(channel.channel_shutdown_state));
+        let claims = [&self.ours.loaded, &self.peer.loaded].iter().zip(&lists).any(|(side, list)| {
+            let open: Vec<&ChannelDetails> = list.iter().collect();
+            !side.monitors().get_claimable_balances(&open).is_empty()
+        });
+        half_open || shuts_down || claims
     }
 
     /// A connection, whatever there was before.

@@ -112,11 +112,13 @@ impl World {
         }
     }
 
-    /// Replaces the last blocks by one more than there were. Their transactions are mined again in the first, or wait.
-    pub fn reorganise(&mut self, depth: u32, mine_again: bool) {
+    /// Replaces the last blocks by one more than there were. Their transactions are mined again in the first, or wait; returned
+    /// are their ids.
+    pub fn reorganise(&mut self, depth: u32, mine_again: bool) -> Vec<Txid> {
         let depth = depth.min(self.height() - FIRST_BLOCKS);
         let gone = self.blocks.split_off(self.blocks.len() - depth as usize);
         let mut back: Vec<Transaction> = gone.into_iter().flat_map(|block| block.transactions).collect();
+        let moved = back.iter().map(Transaction::compute_txid).collect();
         back.append(&mut self.mempool);
         self.mempool = back;
         if mine_again {
@@ -125,6 +127,7 @@ impl World {
             self.add_block(Vec::new());
         }
         (0..depth).for_each(|_| self.add_block(Vec::new()));
+        moved
     }
 
     /// Tells a node everything up to the tip, in the order of mayfly's own chain sync: what is no longer confirmed, then
@@ -163,9 +166,24 @@ impl World {
         found.map(|height| height as u32)
     }
 
-    /// Whether it is in a block.
-    pub fn confirmed(&self, txid: &Txid) -> bool {
-        self.all().any(|(tx, height)| height.is_some() && tx.compute_txid() == *txid)
+    /// What became of an output: the unspent outputs that its spenders, theirs and so on left, and the fees on the way. Only
+    /// blocks count; an output whose spender is in none is unspent.
+    pub fn leaves(&self, output: OutPoint) -> (Vec<OutPoint>, u64) {
+        match self.spender(output) {
+            Some((tx, Some(_))) => {
+                let txid = tx.compute_txid();
+                let spent: u64 = tx.input.iter().filter_map(|input| self.value(input.previous_output)).sum();
+                let made: u64 = tx.output.iter().map(|output| output.value.to_sat()).sum();
+                let (mut leaves, mut fees) = (Vec::new(), spent - made);
+                for vout in 0..tx.output.len() as u32 {
+                    let (more, paid) = self.leaves(OutPoint { txid, vout });
+                    leaves.extend(more);
+                    fees += paid;
+                }
+                (leaves, fees)
+            }
+            _ => (vec![output], 0),
+        }
     }
 
     /// The transaction that spends an output, and its height if it is in a block.
