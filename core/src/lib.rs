@@ -32,6 +32,10 @@ pub mod ldk;
 pub mod lock;
 pub mod log;
 pub mod lsp;
+#[cfg(feature = "mutations")]
+pub mod mutation;
+#[cfg(not(feature = "mutations"))]
+mod mutation;
 pub mod net;
 pub mod node;
 pub mod onchain;

@@ -1,12 +1,17 @@
 //! The command line.
 
+use mayfly_core::mutation::Mutation;
+
 /// Shown on request, and after what can't be understood.
-pub const HELP: &str = "mayfly-sim [--seeds N] [--from S] [--step K] [--jobs J] [--no-minimise] [--verbose]
+pub const HELP: &str =
+    "mayfly-sim [--seeds N] [--from S] [--step K] [--jobs J] [--mutate NAME] [--no-minimise] [--verbose]
   --seeds N       how many seeds (1)
   --from S        the first one (1)
   --step K        only the crash after this step; with one seed
   --jobs J        seeds at a time (one per core)
   --no-minimise   a failure as it came
+  --mutate NAME   breaks the core on purpose: ungated-messages, ungated-broadcasts, early-events, early-promises,
+                  manager-apart, early-acknowledgement
   --verbose       LDK's log on stderr; with one seed";
 
 /// What was asked for.
@@ -15,6 +20,7 @@ pub struct Args {
     pub from: u64,
     pub step: Option<usize>,
     pub jobs: usize,
+    pub mutation: Option<Mutation>,
     pub minimises: bool,
     pub verbose: bool,
 }
@@ -23,7 +29,7 @@ impl Args {
     /// From this process's command line; `None`: help was shown.
     pub fn read() -> Result<Option<Args>, String> {
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut args = Args { seeds: 1, from: 1, step: None, jobs, minimises: true, verbose: false };
+        let mut args = Args { seeds: 1, from: 1, step: None, jobs, mutation: None, minimises: true, verbose: false };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             match word.as_str() {
@@ -31,6 +37,7 @@ impl Args {
                 "--from" => args.from = number(&word, words.next())?,
                 "--step" => args.step = Some(number(&word, words.next())? as usize),
                 "--jobs" => args.jobs = number(&word, words.next())?.max(1) as usize,
+                "--mutate" => args.mutation = Some(mutation(&words.next().unwrap_or_default())?),
                 "--no-minimise" => args.minimises = false,
                 "--verbose" => args.verbose = true,
                 "--help" => {
@@ -42,6 +49,18 @@ impl Args {
         }
         Ok(Some(args))
     }
+}
+
+fn mutation(name: &str) -> Result<Mutation, String> {
+    Ok(match name {
+        "ungated-messages" => Mutation::UngatedMessages,
+        "ungated-broadcasts" => Mutation::UngatedBroadcasts,
+        "early-events" => Mutation::EarlyEvents,
+        "early-promises" => Mutation::EarlyPromises,
+        "manager-apart" => Mutation::ManagerApart,
+        "early-acknowledgement" => Mutation::EarlyAcknowledgement,
+        other => return Err(format!("--mutate {other}: there is no such mutation")),
+    })
 }
 
 fn number(option: &str, word: Option<String>) -> Result<u64, String> {

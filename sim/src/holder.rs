@@ -10,7 +10,7 @@ use crate::store::{Latch, SlowStore};
 use crate::wire;
 use crate::world::World;
 use bitcoin::secp256k1::PublicKey;
-use bitcoin::Network;
+use bitcoin::{Network, Transaction};
 use lightning::ln::channel_state::ChannelDetails;
 use lightning::ln::msgs::{BaseMessageHandler, MessageSendEvent};
 use lightning::ln::types::ChannelId;
@@ -19,6 +19,7 @@ use mayfly_core::chain::fees::Fees;
 use mayfly_core::checkpoint::{Committer, Engine, EngineParams, Loaded};
 use mayfly_core::config::SkimLimit;
 use mayfly_core::error::{Error, Result};
+use mayfly_core::mutation;
 use mayfly_core::store::memory::MemoryWallet;
 use mayfly_core::store::{Claimant, Position, Store};
 use mayfly_core::wallet::{settings, Committed, Terms, Wallet};
@@ -127,7 +128,7 @@ impl Holder {
     }
 
     /// LDK works until it rests; if something waits for a commit, the store is asked.
-    pub fn turn(&mut self, bank: &mut Bank) {
+    pub fn turn(&mut self, world: &mut World, bank: &mut Bank) {
         let Some(State::Rests(mut wallet)) = self.state.take_if(|state| matches!(state, State::Rests(_))) else {
             return;
         };
@@ -136,6 +137,7 @@ impl Holder {
             return;
         }
         oracle::events_are_committed(&wallet, &self.store, bank);
+        self.publish(&wallet.loaded, mutation::leaked(), world, bank);
         if !wallet.wants_commit() {
             self.state = Some(State::Rests(wallet));
             return;
@@ -184,12 +186,7 @@ impl Holder {
                 if self.fenced {
                     bank.wrong(Oracle::FencedIsSilent, "a commit of a fenced holder came through");
                 }
-                for tx in committed.transactions {
-                    oracle::broadcast_is_committed(&tx, &self.store, bank);
-                    if world.submit(&tx).is_err() {
-                        wallet.loaded.broadcasts().forget(&tx.compute_txid());
-                    }
-                }
+                self.publish(&wallet.loaded, committed.transactions, world, bank);
                 self.state = Some(State::Rests(Box::new(wallet)));
             }
             Err(error) => self.state = Some(State::Over(error)),
@@ -197,9 +194,18 @@ impl Holder {
         self.hear_promises(bank);
     }
 
+    fn publish(&self, loaded: &Loaded, transactions: Vec<Transaction>, world: &mut World, bank: &mut Bank) {
+        for tx in transactions {
+            oracle::broadcast_is_committed(&tx, &self.store, bank);
+            if world.submit(&tx).is_err() {
+                loaded.broadcasts().forget(&tx.compute_txid());
+            }
+        }
+    }
+
     /// One whole turn with a store that answers at once.
     pub async fn whole_turn(&mut self, world: &mut World, bank: &mut Bank) {
-        self.turn(bank);
+        self.turn(world, bank);
         while self.commits() {
             self.get_on(world, bank).await;
         }

@@ -3,6 +3,7 @@
 use bitcoin::bip32::Xpriv;
 use bitcoin::Network;
 use lightning::sign::KeysManager;
+use mayfly_core::onchain::{Account, Signer};
 use std::sync::Arc;
 
 /// The BIP 39 seed of `abandon abandon … about`: the test vector that everybody knows.
@@ -18,20 +19,24 @@ pub enum Who {
 }
 
 /// Keys for one start.
-pub fn keys(who: Who, start: u32) -> Arc<KeysManager> {
-    let seed = match who {
-        Who::Wallet => derived(),
-        Who::Peer => [22; 32],
-    };
+pub fn keys(who: Who, start: u32) -> Arc<Signer> {
     // Like mayfly's own: v2 remote key derivation.
-    Arc::new(KeysManager::new(&seed, 0, start, true))
+    let ldk = |seed: [u8; 32]| KeysManager::new(&seed, 0, start, true);
+    Arc::new(match who {
+        Who::Wallet => {
+            let master = master();
+            let account = Account::derive(&master, Network::Regtest).expect("an account");
+            Signer::new(ldk(master.private_key.secret_bytes()), Arc::new(account))
+        }
+        Who::Peer => Signer::plain(ldk([22; 32])),
+    })
 }
 
 /// As `mayfly_core::keys` derives it from the mnemonic.
-fn derived() -> [u8; 32] {
+fn master() -> Xpriv {
     let bytes: Vec<u8> = (0..WALLET_SEED.len())
         .step_by(2)
         .map(|at| u8::from_str_radix(&WALLET_SEED[at..at + 2], 16).expect("hexadecimal"))
         .collect();
-    Xpriv::new_master(Network::Regtest, &bytes).expect("a seed of 64 bytes").private_key.secret_bytes()
+    Xpriv::new_master(Network::Regtest, &bytes).expect("a seed of 64 bytes")
 }

@@ -50,6 +50,7 @@ fn main() -> ExitCode {
     if args.verbose {
         log::show();
     }
+    args.mutation.into_iter().for_each(mayfly_core::mutation::switch_on);
     run::remember_panics();
     let (seen, failed) = all(&args);
     report::total(&args, &seen);

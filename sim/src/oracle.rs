@@ -6,7 +6,7 @@ use bitcoin::hashes::{sha256, Hash};
 use bitcoin::Transaction;
 use lightning::ln::channel_state::ChannelDetails;
 use lightning::ln::msgs::MessageSendEvent;
-use mayfly_core::checkpoint::rows::{LEDGER_PREFIX, MONITOR_PREFIX, OUTBOX_PREFIX};
+use mayfly_core::checkpoint::rows::{LEDGER_PREFIX, MONITOR_PREFIX, NODE, OUTBOX_PREFIX};
 use mayfly_core::events::{EventType, PaymentEvent};
 use mayfly_core::store::memory::MemoryWallet;
 use mayfly_core::wallet::Wallet;
@@ -114,11 +114,20 @@ pub fn fenced_is_silent(said: &[MessageSendEvent], bank: &mut Bank) {
     }
 }
 
-/// A transaction of ours spends what a committed monitor knows.
+/// A transaction of ours that closes a channel: the committed wallet has it closed.
 pub fn broadcast_is_committed(tx: &Transaction, store: &MemoryWallet, bank: &mut Bank) {
-    if !store.rows().keys().any(|key| key.starts_with(MONITOR_PREFIX)) {
-        let what = format!("{} was broadcast before any monitor was committed", tx.compute_txid());
-        bank.wrong(Oracle::BroadcastsAfterCommit, what);
+    let rows = store.rows();
+    let node: serde_json::Value = rows.get(NODE).and_then(|row| serde_json::from_slice(row).ok()).unwrap_or_default();
+    let open = node["summary"]["channels"].as_array().cloned().unwrap_or_default();
+    for input in &tx.input {
+        let spent = input.previous_output;
+        let is_it = |channel: &serde_json::Value| {
+            channel["funding_txid"] == spent.txid.to_string() && channel["funding_vout"] == spent.vout
+        };
+        if open.iter().any(is_it) {
+            let what = format!("{} closes a channel that the committed wallet has open", tx.compute_txid());
+            bank.wrong(Oracle::BroadcastsAfterCommit, what);
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use lightning::types::payment::{PaymentHash, PaymentSecret};
 use lightning::util::config::UserConfig;
 use mayfly_core::checkpoint::{Engine, EngineParams, Loaded};
 use mayfly_core::ldk::ChannelManager;
+use mayfly_core::mutation;
 use mayfly_core::store::{Batch, Rows};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -142,7 +143,8 @@ impl Peer {
         let cut = self.loaded.cut(Batch::default());
         cut.batch.deletes().iter().for_each(|key| drop(self.rows.remove(key)));
         self.rows.extend(cut.batch.puts().iter().map(|(key, row)| (key.clone(), row.clone())));
-        for tx in self.loaded.open_gate(cut) {
+        let leaked = mutation::leaked();
+        for tx in self.loaded.open_gate(cut).into_iter().chain(leaked) {
             if world.submit(&tx).is_err() {
                 self.loaded.broadcasts().forget(&tx.compute_txid());
             }

@@ -138,7 +138,7 @@ impl Sim {
     }
 
     fn turn(&mut self) {
-        self.ours.turn(&mut self.bank);
+        self.ours.turn(&mut self.world, &mut self.bank);
     }
 
     fn send(&mut self) {

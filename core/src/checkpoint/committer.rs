@@ -23,12 +23,23 @@ pub struct Committer {
     over: Option<Error>,
     /// How long an unknown outcome is resolved before giving up.
     patience: Duration,
+    /// Acknowledged, and not written.
+    #[cfg(feature = "mutations")]
+    late: Batch,
 }
 
 impl Committer {
     /// Commits from the position of a fresh claim.
     pub fn new(store: Box<dyn Store>, snapshot: &Snapshot, patience: Duration) -> Self {
-        Committer { store, position: snapshot.position, stats: Arc::default(), over: None, patience }
+        Committer {
+            store,
+            position: snapshot.position,
+            stats: Arc::default(),
+            over: None,
+            patience,
+            #[cfg(feature = "mutations")]
+            late: Batch::default(),
+        }
     }
 
     /// Counts its commits there.
@@ -45,9 +56,20 @@ impl Committer {
             Code::StoreUnavailable,
             "an earlier commit was cut short and may or may not be written; start the node again",
         ));
+        #[cfg(not(feature = "mutations"))]
         let result = self.write(batch).await;
+        #[cfg(feature = "mutations")]
+        let result = self.write_mutated(batch).await;
         self.over = result.clone().err();
         result
+    }
+
+    #[cfg(feature = "mutations")]
+    async fn write_mutated(&mut self, batch: &Batch) -> Result<()> {
+        for transaction in crate::mutation::transactions(batch, &mut self.late) {
+            self.write(&transaction).await?;
+        }
+        Ok(())
     }
 
     async fn write(&mut self, batch: &Batch) -> Result<()> {

@@ -3,6 +3,7 @@
 use super::{EventType, PaymentEvent};
 use crate::checkpoint::rows::{NODE, OUTBOX_PREFIX};
 use crate::error::{shown, Code, Error, Result};
+use crate::mutation::{self, Mutation};
 use crate::store::{Batch, Rows};
 use std::collections::BTreeMap;
 
@@ -107,7 +108,8 @@ impl Outbox {
 
     /// Committed events, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &PaymentEvent> {
-        self.committed.values()
+        let early = mutation::is_on(Mutation::EarlyEvents).then_some(&self.pending);
+        self.committed.values().chain(early.into_iter().flatten().map(|(_, event)| event))
     }
 }
 

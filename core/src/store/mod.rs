@@ -110,6 +110,13 @@ impl Batch {
         self.deletes.insert(key);
     }
 
+    /// Neither writes nor deletes a row.
+    #[cfg(feature = "mutations")]
+    pub(crate) fn forget(&mut self, key: &str) {
+        self.puts.remove(key);
+        self.deletes.remove(key);
+    }
+
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.puts.is_empty() && self.deletes.is_empty()
