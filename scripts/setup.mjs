@@ -57,6 +57,12 @@ export function ensureLab({ force = false } = {}) {
   return LAB_BINARY
 }
 
+/** The simulator's binary: optimised, with what it alone may switch on in the core. Cargo knows whether it is fresh. */
+export function ensureSim() {
+  run('cargo', ['build', '--quiet', '--profile', 'sim', '--package', 'mayfly-sim', '--features', 'owned'])
+  return join(root, 'target/sim/mayfly-sim')
+}
+
 /** The addon's file name for this machine in a folder, if there is one. */
 export function addonBinary(folder = root) {
   if (!existsSync(folder)) return undefined

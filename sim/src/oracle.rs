@@ -93,7 +93,7 @@ pub fn message_is_committed(message: &MessageSendEvent, store: &MemoryWallet, ba
             }
         }
         MessageSendEvent::SendFundingSigned { msg, .. } => {
-            if !store.rows().keys().any(|key| key.starts_with(MONITOR_PREFIX)) {
+            if store.rows_under(MONITOR_PREFIX).is_empty() {
                 let what = format!("funding_signed of {} left before any monitor was committed", msg.channel_id);
                 bank.wrong(Oracle::MessagesAfterCommit, what);
             }
@@ -116,7 +116,7 @@ pub fn fenced_is_silent(said: &[MessageSendEvent], bank: &mut Bank) {
 
 /// A transaction of ours that closes a channel: the committed wallet has it closed.
 pub fn broadcast_is_committed(tx: &Transaction, store: &MemoryWallet, bank: &mut Bank) {
-    let rows = store.rows();
+    let rows = store.rows_under(NODE);
     let node: serde_json::Value = rows.get(NODE).and_then(|row| serde_json::from_slice(row).ok()).unwrap_or_default();
     let open = node["summary"]["channels"].as_array().cloned().unwrap_or_default();
     for input in &tx.input {
@@ -290,16 +290,12 @@ fn own_msat(channel: &ChannelDetails) -> i64 {
 
 /// The payment hashes of the committed ledger.
 pub fn ledger_hashes(store: &MemoryWallet) -> BTreeSet<String> {
-    let rows = store.rows();
-    let ledger = rows.range(LEDGER_PREFIX.to_owned()..).take_while(|(key, _)| key.starts_with(LEDGER_PREFIX));
-    ledger.filter_map(|(_, row)| text_of(row, "payment_hash")).collect()
+    store.rows_under(LEDGER_PREFIX).values().filter_map(|row| text_of(row, "payment_hash")).collect()
 }
 
 /// The ids of the events that the store holds.
 pub fn outbox_ids(store: &MemoryWallet) -> BTreeSet<String> {
-    let rows = store.rows();
-    let outbox = rows.range(OUTBOX_PREFIX.to_owned()..).take_while(|(key, _)| key.starts_with(OUTBOX_PREFIX));
-    outbox.filter_map(|(_, row)| text_of(row, "id")).collect()
+    store.rows_under(OUTBOX_PREFIX).values().filter_map(|row| text_of(row, "id")).collect()
 }
 
 fn text_of(row: &[u8], field: &str) -> Option<String> {

@@ -140,6 +140,9 @@ impl Peer {
     }
 
     fn keep(&mut self, world: &mut World) {
+        if !self.loaded.wants_commit() && !self.manager().get_and_clear_needs_persistence() {
+            return;
+        }
         let cut = self.loaded.cut(Batch::default());
         cut.batch.deletes().iter().for_each(|key| drop(self.rows.remove(key)));
         self.rows.extend(cut.batch.puts().iter().map(|(key, row)| (key.clone(), row.clone())));

@@ -78,6 +78,13 @@ impl MemoryWallet {
         self.state().rows.clone()
     }
 
+    /// Those whose keys start with that.
+    pub fn rows_under(&self, prefix: &str) -> Rows {
+        let state = self.state();
+        let from = state.rows.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
+        from.map(|(key, row)| (key.clone(), row.clone())).collect()
+    }
+
     // A panic while it was locked can't have left it half written: each change is made after the last step that can fail.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
