@@ -10,24 +10,24 @@ use lightning::chain::transaction::OutPoint;
 use lightning::events::{
     ClosureReason, Event, EventsProvider, HTLCHandlingFailureReason, HTLCHandlingFailureType, ReplayEvent,
 };
+use lightning::ln::channelmanager::PaymentId;
 use lightning::ln::onion_utils::LocalHTLCFailureReason;
 use lightning::ln::types::ChannelId;
+use lightning::types::payment::PaymentHash;
 use lightning::util::config::{ChannelConfigOverrides, ChannelConfigUpdate, ChannelHandshakeConfigUpdate};
 use std::cell::{Cell, RefCell};
 
 impl Wallet {
-    /// Handles the events that LDK has now. True if there were any. A claimable payment of which it is not known whether it was
-    /// paid before stays in LDK, and what comes behind it, until [`Receipts`] knows.
+    /// Handles the events that LDK has now. True if there were any. A payment of which it is not known whether it was received
+    /// before stays in LDK, and what comes behind it, until [`Receipts`] knows.
     ///
     /// [`Receipts`]: super::receipts::Receipts
     pub(super) fn handle_ldk_events(&mut self) -> bool {
         let (events, asks) = (RefCell::new(Vec::new()), Cell::new(None));
         let collect = |event: Event| {
-            if let Event::PaymentClaimable { payment_hash, .. } = &event {
-                if self.receipts.was_paid(payment_hash).is_none() {
-                    asks.set(Some(*payment_hash));
-                    return Err(ReplayEvent());
-                }
+            if let Some(hash) = self.unknown_payment(&event) {
+                asks.set(Some(hash));
+                return Err(ReplayEvent());
             }
             events.borrow_mut().push(event);
             Ok(())
@@ -43,6 +43,18 @@ impl Wallet {
             self.handle_ldk_event(event);
         }
         any
+    }
+
+    /// The payment that the ledger must be asked for before this can be handled.
+    fn unknown_payment(&self, event: &Event) -> Option<PaymentHash> {
+        let (hash, is_told) = match event {
+            Event::PaymentClaimable { payment_hash, .. } => (payment_hash, false),
+            Event::PaymentClaimed { payment_hash, payment_id, .. } => {
+                (payment_hash, self.row.told.contains(&told_id(payment_hash, *payment_id)))
+            }
+            _ => return None,
+        };
+        (!is_told && self.receipts.was_paid(hash).is_none()).then_some(*hash)
     }
 
     fn handle_ldk_event(&mut self, event: Event) {
@@ -72,8 +84,7 @@ impl Wallet {
                 self.claim_or_refuse(payment_hash, &purpose, amount_msat, counterparty_skimmed_fee_msat, deadline);
             }
             Event::PaymentClaimed { payment_hash, amount_msat, htlcs, payment_id, .. } => {
-                let id = payment_id.map_or_else(|| hex(&payment_hash.0), |id| hex(&id.0));
-                self.tell_received(payment_hash, id, amount_msat, &htlcs);
+                self.tell_received(payment_hash, told_id(&payment_hash, payment_id), amount_msat, &htlcs);
             }
             Event::SpendableOutputs { outputs, channel_id } => {
                 self.holdings.keep(&outputs, &mut self.staged);
@@ -133,6 +144,11 @@ impl Wallet {
             tracing::warn!(%channel, %peer, ?error, "a channel request was not answered");
         }
     }
+}
+
+/// What the event of a received payment is called.
+fn told_id(hash: &PaymentHash, payment: Option<PaymentId>) -> String {
+    payment.map_or_else(|| hex(&hash.0), |id| hex(&id.0))
 }
 
 /// For a channel from the LSP: the whole channel may be in flight (the default of 10 % blocks the first payment), and a

@@ -77,8 +77,10 @@ pub struct Wallet {
     staged: Batch,
     /// Which payments were received.
     receipts: Receipts,
-    /// Payment ids that LDK told in this life.
-    seen_now: HashSet<String>,
+    /// Payment ids that LDK told in this life, and that had been told before.
+    repeated: HashSet<String>,
+    /// How many payments were told in this life.
+    received: u64,
     /// Wait for the next commit.
     promises: Vec<Promise>,
 }
@@ -134,7 +136,8 @@ impl Wallet {
             fees,
             staged,
             receipts: Receipts::default(),
-            seen_now: HashSet::new(),
+            repeated: HashSet::new(),
+            received: 0,
             promises: Vec::new(),
         })
     }
@@ -161,7 +164,7 @@ impl Wallet {
     /// Lets LDK work until it has nothing more to do for now. Asks the store only when a payment is claimable. An error means that
     /// the wallet is over; a future that is dropped half-way leaves nothing behind.
     pub async fn drive(&mut self) -> Result<Driven> {
-        let told = self.row.told.len();
+        let received = self.received;
         let mut busy = false;
         loop {
             self.check_fault()?;
@@ -175,7 +178,7 @@ impl Wallet {
             })?;
             let looked_up = self.look_up_receipts().await?;
             if !more && !looked_up {
-                return Ok(Driven { busy, received: self.row.told.len() > told });
+                return Ok(Driven { busy, received: self.received > received });
             }
             busy = true;
         }
@@ -299,7 +302,7 @@ impl Wallet {
         self.row.holdings = self.holdings.row().clone();
         self.row.next_event = self.outbox.next_number();
         self.row.fees = String::from_utf8(self.fees.save()).ok();
-        self.row.forget_told(&self.seen_now);
+        self.row.forget_told(&self.repeated);
         let given_up = self.loaded.messages().recovery().given_up();
         self.row.given_up = given_up.iter().map(ToString::to_string).collect();
     }

@@ -54,14 +54,19 @@ impl Wallet {
         }
     }
 
-    /// LDK repeats this at each load while a monitor holds the preimage: told once per payment id.
+    /// LDK repeats this at each load while a monitor holds the preimage: told once. What was told long ago the ledger knows.
     pub(super) fn tell_received(&mut self, hash: PaymentHash, id: String, amount_msat: u64, htlcs: &[ClaimedHTLC]) {
+        let is_recent = self.row.told.contains(&id);
+        let is_told = is_recent || self.receipts.was_paid(&hash) == Some(true);
         self.receipts.claimed(&hash, htlcs, &self.loaded.manager().list_channels());
-        self.seen_now.insert(id.clone());
-        if self.row.told.contains(&id) {
+        if !is_recent {
+            self.row.told.push(id.clone());
+        }
+        if is_told {
+            self.repeated.insert(id);
             return;
         }
-        self.row.told.push(id.clone());
+        self.received += 1;
         let skimmed_msat = htlcs.iter().map(|htlc| htlc.counterparty_skimmed_fee_msat).sum();
         let payment_hash = hex(&hash.0);
         let timestamp_ms = clock::now_ms();

@@ -29,8 +29,8 @@ pub struct NodeRow {
     pub fees: Option<String>,
     /// The number of the next outbox event.
     pub next_event: u64,
-    /// Payments whose `PaymentClaimed` was told, by LDK's payment id, newest last: LDK repeats it at each load while a
-    /// monitor still holds the preimage.
+    /// The newest payments whose `PaymentClaimed` was told, by LDK's payment id, newest last: LDK repeats it at each load while
+    /// a monitor still holds the preimage.
     pub told: Vec<String>,
     /// The wallet's own bitcoin.
     #[serde(default)]
@@ -85,8 +85,8 @@ impl NodeRow {
         Ok(row)
     }
 
-    /// Forgets told payments that can't be repeated: all but the newest, and those that LDK repeated at this load. What it did
-    /// not repeat is in no monitor any more.
+    /// Forgets all told payments but the newest, and those that LDK repeated at this load and will at the next: so that a start
+    /// need hardly ever ask the ledger, which knows all of them.
     pub fn forget_told(&mut self, repeated: &HashSet<String>) {
         let surplus = self.told.len().saturating_sub(TOLD_KEPT);
         let mut index = 0;

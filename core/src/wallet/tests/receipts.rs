@@ -3,6 +3,7 @@
 use super::till::{Reads, Till};
 use crate::error::Code;
 use crate::wallet::payment_policy::MIN_BLOCKS_TO_CLAIM;
+use crate::wallet::row::TOLD_KEPT;
 use futures_util::FutureExt;
 
 /// What invoices ask for.
@@ -131,6 +132,50 @@ async fn payments_that_come_together_are_looked_up_together() {
     expected.sort();
     assert_eq!(all, expected, "each once");
     assert_eq!((till.told().len(), till.balance_msat()), (8, 8_000_000));
+}
+
+/// So many at once that the row does not remember all of them.
+const BURST: usize = TOLD_KEPT + 8;
+
+fn burst(till: &mut Till) {
+    for _ in 0..BURST {
+        let invoice = till.mint(Some(1_000_000));
+        till.begin(&invoice, 1_000_000, CLTV);
+    }
+}
+
+#[tokio::test]
+async fn the_row_does_not_grow_with_the_payments_of_a_life() {
+    let mut till = Till::open().await;
+    for round in 1..=2 {
+        burst(&mut till);
+        till.settle().await.unwrap();
+        assert_eq!((till.told().len(), till.desk.ledger().len()), (round * BURST, round * BURST));
+        assert_eq!(till.wallet.row.told.len(), TOLD_KEPT);
+    }
+}
+
+#[tokio::test]
+async fn claims_that_ldk_repeats_and_the_row_has_forgotten_are_looked_up_together_and_not_told_again() {
+    let mut till = Till::open().await;
+    burst(&mut till);
+    till.steps(|till| till.desk.ledger().len() == BURST).await.unwrap();
+    till.desk.take_asked();
+    // It dies before the LSP has any of the preimages.
+    till.restart().await;
+    till.settle().await.unwrap();
+    let asked = till.desk.take_asked();
+    assert_eq!(asked.len(), 1, "one round trip: {asked:?}");
+    assert!(asked[0].len() >= BURST - TOLD_KEPT, "{asked:?}");
+    let mut told = till.told();
+    told.sort();
+    told.dedup();
+    assert_eq!((told.len(), till.told().len(), till.balance_msat()), (BURST, BURST, BURST as u64 * 1_000_000));
+    // What LDK may repeat again is not looked up again.
+    till.restart().await;
+    till.settle().await.unwrap();
+    assert_eq!(till.desk.take_asked(), Vec::<Vec<String>>::new());
+    assert_eq!(till.told().len(), BURST);
 }
 
 #[tokio::test]
