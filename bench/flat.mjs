@@ -23,7 +23,7 @@ export async function run(context) {
   try {
     const stages = []
     let paid = 0
-    for (const payments of context.count({ quick: [10, 200], full: [10, 1_000, 10_000] })) {
+    for (const payments of context.count({ quick: [10, 200], full: [10, 1_000, context.payments] })) {
       const together = await payUntil(lab, wallet, payments - paid)
       paid = payments
       stages.push({ payments, together, ...(await measure(context, wallet)) })

@@ -15,6 +15,7 @@ const MEASUREMENTS = ['mint', 'fresh', 'load', 'boot', 'watch', 'receive', 'cycl
 const HELP = `npm run bench -- [options]
   --quick        few samples
   --n <count>    so many samples of everything that takes long (fresh processes, boots, receives)
+  --payments <n> so many payments in a wallet's past at most (4000; 10000 takes minutes)
   --only <names> some of: ${MEASUREMENTS.join(',')}
   --dev          the dev addon instead of the release build
   --json         print the JSON instead of the table`
@@ -22,7 +23,7 @@ const HELP = `npm run bench -- [options]
 const chosen = choose()
 if (chosen !== undefined) await bench(chosen)
 
-async function bench({ quick, n, only, dev, json }) {
+async function bench({ quick, n, payments, only, dev, json }) {
   const addon = prepare(dev)
   const [{ createContext }, { machine }, { toJson, toTable }] = await Promise.all([
     import('../bench/support/context.mjs'),
@@ -32,7 +33,7 @@ async function bench({ quick, n, only, dev, json }) {
   // Through process.exit, so that the exit listeners clean up; the lab ends with us.
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
   const result = { date: new Date().toISOString(), quick, machine: machine(addon), groups: [] }
-  const context = await createContext({ quick, n })
+  const context = await createContext({ quick, n, payments })
   try {
     for (const name of only) result.groups.push(await measured(name, context))
   } finally {
@@ -87,14 +88,16 @@ function choose() {
   const flag = { type: 'boolean', default: false }
   const text = { type: 'string' }
   try {
-    const { values } = parseArgs({ options: { quick: flag, dev: flag, json: flag, help: flag, n: text, only: text } })
+    const { values } = parseArgs({ options: { quick: flag, dev: flag, json: flag, help: flag, n: text, payments: { ...text, default: '4000' }, only: text } })
     if (values.help) return void console.log(HELP)
     const n = values.n === undefined ? undefined : Number(values.n)
     if (n !== undefined && !(Number.isSafeInteger(n) && n > 0)) throw new Error(`--n takes a positive integer, not ${values.n}`)
+    const payments = Number(values.payments)
+    if (!(Number.isSafeInteger(payments) && payments > 1_000)) throw new Error(`--payments takes an integer above 1000, not ${values.payments}`)
     const only = values.only?.split(',') ?? MEASUREMENTS
     const unknown = only.filter((name) => !MEASUREMENTS.includes(name))
     if (unknown.length > 0) throw new Error(`--only does not know ${unknown.join(', ')}`)
-    return { ...values, n, only }
+    return { ...values, n, payments, only }
   } catch (error) {
     console.error(`${error.message}\n\n${HELP}`)
     process.exitCode = 2

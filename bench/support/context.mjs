@@ -20,9 +20,10 @@ const NOWHERE = {
 }
 
 /**
- * @param {{ quick: boolean, n?: number }} how `n` replaces the number of samples of everything that takes long
+ * @param {{ quick: boolean, n?: number, payments: number }} how `n` replaces the number of samples of everything that takes long;
+ * `payments` is the longest past of a wallet
  */
-export async function createContext({ quick, n }) {
+export async function createContext({ quick, n, payments }) {
   // Not before here: the environment decides which addon it loads.
   const { MdkNode, generateMnemonic } = await import('../../index.mjs')
   const folder = mkdtempSync(join(tmpdir(), 'mayfly-bench-'))
@@ -36,6 +37,7 @@ export async function createContext({ quick, n }) {
   return {
     /** How many samples: of fast things always many, of slow ones what the caller asked for. */
     count: ({ quick: few, full, slow = false }) => (slow && n) || (quick ? few : full),
+    payments,
     lab: async () => (lab ??= await startLab()),
     door: async () => (door ??= await openDoor()),
     /** Options that mint, and do nothing else. */
