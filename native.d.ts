@@ -101,7 +101,7 @@ export declare class MdkNode {
    * LSP when nothing needs it, and when it is away: then what must be claimed is claimed on chain. On a node that runs it looks
    * at the chain once more, and the node goes on running.
    *
-   * Run it at the latest at the report's `nextBy`; every hour is good, twice a day is enough while nothing is at stake.
+   * Run it at the latest at the report's `nextBy`. Every hour is good: it costs little, and a claim on chain has hours, not days.
    *
    * Rejects with `WALLET_LOCKED` (the holder does all this), `STORE_UNAVAILABLE`, `CHAIN_UNAVAILABLE`, `STATE_CORRUPT`, `FENCED`.
    */

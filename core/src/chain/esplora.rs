@@ -4,7 +4,9 @@
 //! `mod.rs` passed; "not found" is an answer only where the API says so. What fails is `CHAIN_UNAVAILABLE` with the endpoint
 //! and what was wrong with its answer.
 
+use super::freshness;
 use super::http::{Answer, Http};
+use crate::clock;
 use crate::config::network;
 use crate::error::{shown, Error, Result};
 use crate::net::dns::Resolver;
@@ -136,7 +138,14 @@ impl Esplora {
     /// channels, or wait for years for its own to come.
     pub async fn tip_of_our_network(&self) -> Result<Tip> {
         let ((), tip) = tokio::try_join!(self.check_network(), self.tip())?;
-        Ok(tip)
+        match freshness::too_old(self.network, tip.header.time, clock::now()) {
+            None => Ok(tip),
+            Some(age) => {
+                let hours = age.as_secs() / 3_600;
+                let what = format!("its newest block, at height {}, is {hours} hours old: it hangs far behind, or this machine's clock is wrong", tip.height);
+                Err(self.http.unavailable("/blocks/tip/hash", what))
+            }
+        }
     }
 
     async fn check_network(&self) -> Result<()> {

@@ -9,6 +9,7 @@ pub mod coins;
 mod credentials;
 pub mod esplora;
 pub mod fees;
+pub mod freshness;
 pub mod http;
 pub mod publish;
 pub mod sync;

@@ -23,3 +23,19 @@ pub(super) fn patience(timeouts: &Timeouts, height: u32, expiry: Option<u32>) ->
         timeouts.lsp
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::patience;
+    use crate::timeouts::DEFAULTS;
+
+    #[test]
+    fn while_there_is_time_the_lsp_is_tried_as_long_as_ever_and_one_attempt_must_do_near_the_end() {
+        for expiry in [None, Some(1_000), Some(619)] {
+            assert_eq!(patience(&DEFAULTS, 600, expiry), DEFAULTS.lsp, "{expiry:?}");
+        }
+        for expiry in [618, 601, 600, 1] {
+            assert_eq!(patience(&DEFAULTS, 600, Some(expiry)), DEFAULTS.connect, "{expiry}");
+        }
+    }
+}

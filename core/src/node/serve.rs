@@ -12,6 +12,7 @@ use super::tend;
 use super::waiting::{EventWaiter, ReadyWaiter, RouteWaiter, Waiting};
 use super::watch::{self, Watch};
 use super::worker::payments;
+use crate::chain::freshness::UNHEARD;
 use crate::checkpoint::Loaded;
 use crate::error::{Code, Error, Result};
 use crate::events::{EventType, PaymentEvent};
@@ -221,6 +222,10 @@ pub(super) async fn serve(
                 chain_work = None;
                 tracing::warn!(reason = %error.message, "the chain could not be followed; trying again later");
                 watch::chain_failed(session, waiting, &error);
+                if session.followed.elapsed() > UNHEARD {
+                    // Claims would be judged by a height that nobody has confirmed for too long.
+                    return Err(error);
+                }
             }
             Happened::Looked(found) => tend::act(session, waiting, found).await?,
         }

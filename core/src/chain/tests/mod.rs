@@ -4,6 +4,7 @@
 pub(crate) mod blocks;
 mod esplora;
 mod fees;
+mod freshness;
 mod http;
 mod publish;
 mod server;

@@ -95,6 +95,7 @@ async fn the_newest_store_closes_with_its_commitment_and_its_claim_once_the_lsp_
     at_height(&pair, expiry - CLAIM_BUFFER);
     pair.wallet.turn().await;
     assert!(pair.wallet.has_event("ChannelClosed") && pair.wallet.broadcast.is_empty());
+    assert_eq!(pair.wallet.loaded.broadcasts().expiry_in_doubt(), Some(expiry), "what the claim's script says");
 
     pair.connect();
     pair.settle().await;

@@ -1,3 +1,4 @@
+mod deadlines;
 mod ledger;
 mod money;
 mod payment_policy;
