@@ -171,6 +171,23 @@ test('a wallet that is killed at each instant on the way to the punishment gets 
   await assertAllOurs(theft, [justice])
 })
 
+test('a thief that answers nobody is punished all the same, although the wallet can\'t start', async () => {
+  const theft = await robbed()
+  const { wallet, loot } = theft
+  await lab.post('/faults', { link: 'lsp', reset: true })
+  const node = wallet.node({ timeouts: { lspMs: 3_001, connectMs: 1_000 } })
+  try {
+    await assert.rejects(node.startReceiving(), { code: 'LSP_UNAVAILABLE' })
+    const justice = await loot.spend()
+    assert.equal((await node.getBalance()).pendingCloseSats, theft.channel.sats - theft.commitment.fee)
+    await confirmed(lab, justice.txid)
+  } finally {
+    node.destroy()
+    await lab.post('/faults', { link: 'lsp', reset: false })
+  }
+  await assertAllOurs(theft, [await loot.spend()])
+})
+
 test('a running wallet sees the theft in a block and punishes it', async () => {
   const { wallet, channel } = await paidWallet()
   const old = await stateThat(wallet, ({ clientSat }) => clientSat === EARLIER)

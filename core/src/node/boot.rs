@@ -63,9 +63,19 @@ struct Gathered {
 pub(super) async fn boot(shared: Arc<Shared>, stats: Arc<Stats>, connects: bool) -> Result<Session> {
     let gathered = prepare(shared, stats)?.gather(connects).await?;
     let (mut session, dialled) = gathered.restore().await?;
+    // What is ours on chain does not wait for the LSP, which may be the thief: it would never answer.
+    if session.wallet.claims_on_chain() {
+        session.turn().await?;
+    }
     if connects {
-        let link = session.dialer.connect(&session.peers, &session.lsp, dialled).await?;
-        session.connected(link);
+        match session.dialer.connect(&session.peers, &session.lsp, dialled).await {
+            Ok(link) => session.connected(link),
+            Err(error) => {
+                // They would end with the session.
+                session.broadcasts_tried().await;
+                return Err(error);
+            }
+        }
         failpoint::reached(Point::AfterConnect);
     }
     Ok(session)
