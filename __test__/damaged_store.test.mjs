@@ -15,6 +15,8 @@ import { openShop } from './support/shop.mjs'
 import { within } from './support/until.mjs'
 
 const AMOUNT_MSAT = 3_000_000
+/** Most of a test is waiting for handlers. */
+const AT_ONCE = 3
 
 let shop
 before(async () => (shop = await openShop(LAB_ARGS)))
@@ -116,7 +118,7 @@ async function rewrite(wallet, key, change) {
 
 const keyOf = async (wallet, prefix) => (await sql(wallet, `SELECT key FROM item WHERE key >= '${prefix}' ORDER BY key LIMIT 1`))[0].key
 
-describe('a file that is not what was written', () => {
+describe('a file that is not what was written', { concurrency: AT_ONCE }, () => {
   for (const row of ['manager', 'monitor/', 'node', 'outbox/']) {
     test(`one bit of row ${row}: STATE_CORRUPT`, () =>
       damaged((wallet) => flipBitOf(wallet, row), { code: 'STATE_CORRUPT', says: new RegExp(`row ${row}.* is not what was written.*Keep it.*check the disk`) }))
@@ -139,7 +141,7 @@ describe('a file that is not what was written', () => {
     damaged((wallet) => truncateSync(databaseOf(wallet), (statSync(databaseOf(wallet)).size >> 13) << 12), { code: 'STATE_CORRUPT', says: /malformed.*Keep it/ }))
 })
 
-describe('a file of a newer version', () => {
+describe('a file of a newer version', { concurrency: AT_ONCE }, () => {
   test('its tables: STATE_CORRUPT, and the message says to upgrade', () =>
     damaged((wallet) => sql(wallet, 'PRAGMA user_version = 99'), { code: 'STATE_CORRUPT', says: /newer version \(schema 99.*upgrade, do not delete it/ }))
 

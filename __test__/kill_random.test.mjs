@@ -19,11 +19,16 @@ const OPEN = 3
 const VANISHES = 4
 /** Above what is dust, of which an LSP lets only a few be in flight at once; and small enough for many in one channel. */
 const AMOUNTS_MSAT = [3_000_000, 6_000_000]
+/** So that more of a life is spent between messages. */
+const ROUND_TRIP_MS = 10
 /** Instants are drawn from this part more than the last life that nobody cut short: some handlers end by themselves. */
 const BEYOND = 1.2
 
 let shop
-before(async () => (shop = await openShop(LAB_ARGS)))
+before(async () => {
+  shop = await openShop(LAB_ARGS)
+  await shop.lab.post('/faults', { link: 'lsp', roundTripMs: ROUND_TRIP_MS })
+})
 after(() => shop?.close())
 
 /** One wallet, its books, and handlers one after the other. */

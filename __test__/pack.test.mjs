@@ -46,6 +46,9 @@ test('it ships what is needed and nothing else', () => {
 
 test('failpoints are found in the addon of the tests, and in no release', (t) => {
   assert.deepEqual(failpointsIn(join(root, addonBinary())), ['MAYFLY_FAILPOINT', 'AfterCommitBeforeRelease'])
+  // What Cargo builds for the package alone, which is what a release is.
+  const tree = spawnSync('cargo', ['tree', '-p', 'mayfly', '-e', 'normal', '--offline', '-f', '{p} [{f}]'], { cwd: root, encoding: 'utf8' })
+  assert.match(tree.stdout, /mayfly-core [^\n]*\[\]/, tree.stderr)
   const release = releaseAddon()
   if (release === undefined) return t.diagnostic('no release was built here; `npm pack` looks into each')
   assert.deepEqual(failpointsIn(release), [])

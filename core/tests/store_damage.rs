@@ -207,6 +207,8 @@ async fn what_is_read_beside_a_holder_is_what_was_written_or_refused() {
     let error = files.store().read(&["ledger/"]).await.unwrap_err();
     assert_eq!(error.code, Code::StateCorrupt);
     assert!(error.message.contains("ledger/03"), "{error}");
+    assert_eq!(files.store().read_last("ledger/", None, 9).await.unwrap_err().code, Code::StateCorrupt);
+    assert_eq!(files.store().read_last("ledger/", None, 8).await.unwrap().len(), 8, "it reads no more");
     assert_eq!(files.store().read(&["node"]).await.unwrap().len(), 1);
 }
 
