@@ -129,6 +129,8 @@ describe('after destroy()', () => {
     getBalance: (node) => node.getBalance(),
     listChannels: (node) => node.listChannels(),
     watch: (node) => node.watch(),
+    getPayment: (node) => node.getPayment('00'.repeat(32)),
+    listPayments: (node) => node.listPayments(),
   }
 
   for (const route of [undefined, { scid: '100x1x0', cltvExpiryDelta: 72 }]) {
