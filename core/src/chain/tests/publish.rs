@@ -80,7 +80,7 @@ fn what_spends_each_other_goes_together_parents_first_and_all_else_by_itself() {
         let mut found = families(all);
         found.sort_by_key(Vec::len);
         assert_eq!(found.len(), 2, "{order:?}");
-        assert_eq!(found[0], [alone.clone()]);
+        assert_eq!(found[0], std::slice::from_ref(&alone));
         assert_eq!(found[1].len(), 4);
         let place = |tx: &Transaction| found[1].iter().position(|other| other == tx).unwrap();
         assert!(place(&commitment) < place(&claim).min(place(&other_claim)), "{order:?}");
