@@ -142,11 +142,10 @@ impl Wallet {
         })
     }
 
-    /// Whether a closed channel has something for us that is not final yet.
+    /// Whether the chain holds something for us that is not final yet. Asked of the monitors alone: LDK's manager lists a channel that
+    /// was just found closed until its events are handled.
     pub fn claims_on_chain(&self) -> bool {
-        let channels = self.loaded.manager().list_channels();
-        let open: Vec<_> = channels.iter().collect();
-        !self.loaded.monitors().get_claimable_balances(&open).is_empty()
+        self.loaded.monitors().get_claimable_balances(&[]).iter().any(view::is_on_chain)
     }
 
     /// LDK is at the chain's tip: what it does not persist is applied again.

@@ -193,6 +193,17 @@ fn is_ours(balance: &MonitorBalance) -> bool {
     )
 }
 
+/// What a closing transaction in a block has for us. A channel that nothing has closed yet, or an HTLC that is the peer's unless
+/// we learn a preimage, asks for nothing.
+pub(super) fn is_on_chain(balance: &MonitorBalance) -> bool {
+    matches!(
+        balance,
+        MonitorBalance::ClaimableAwaitingConfirmations { .. }
+            | MonitorBalance::ContentiousClaimable { .. }
+            | MonitorBalance::CounterpartyRevokedOutputClaimable { .. }
+    )
+}
+
 /// Lowercase hex.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
