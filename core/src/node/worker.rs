@@ -78,6 +78,7 @@ fn run(shared: &Arc<Shared>) {
         drop(runtime);
     }));
     if ran.is_err() {
+        tracing::error!(reason = %Error::panicked().message, "the node's thread ended");
         // Also told to a `receivePayment` whose caller's own code runs just now.
         shared.ended_with(Error::panicked());
         shared.mailbox.leave_for_good(Some(&Error::panicked()));
