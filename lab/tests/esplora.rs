@@ -248,6 +248,21 @@ async fn a_script_s_history_is_newest_first_and_paged_by_25() {
     assert_eq!(funding.len(), 27);
     let unknown = script_hash(&Key::new(99).p2tr());
     assert_eq!(lab.json(&format!("/scripthash/{unknown}/txs")).await, json!([]));
+
+    // What of it is unspent, by the script's hash and by its address: each output once, confirmed or not.
+    let script = Key::new(1).p2tr();
+    let unspent = lab.json(&format!("/scripthash/{}/utxo", script_hash(&script))).await;
+    let address = bitcoin::Address::from_script(&script, bitcoin::Network::Regtest).unwrap();
+    assert_eq!(lab.json(&format!("/address/{address}/utxo")).await, unspent);
+    let mut listed = ids(&unspent);
+    let mut paying: Vec<String> = waiting.iter().chain(&newest_first).cloned().collect();
+    listed.sort();
+    paying.sort();
+    assert_eq!(listed, paying);
+    let confirmed = unspent.as_array().unwrap().iter().filter(|utxo| utxo["status"]["confirmed"] == true);
+    assert_eq!(confirmed.count(), newest_first.len());
+    assert_eq!(lab.json(&format!("/scripthash/{unknown}/utxo")).await, json!([]));
+    assert_eq!(lab.get("/address/bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu/utxo").await.0, 400);
 }
 
 #[tokio::test]

@@ -49,7 +49,8 @@ pub(super) fn targets() -> Vec<Target> {
             ],
             spend,
         ),
-        target("esplora-fees", 50_000, ESTIMATES.map(Vec::from).to_vec(), estimates),
+        target("esplora-utxo", 10_000, UTXOS.map(Vec::from).to_vec(), unspent),
+        target("esplora-fees", 40_000, ESTIMATES.map(Vec::from).to_vec(), estimates),
         target(
             "esplora-header",
             20_000,
@@ -86,6 +87,11 @@ const ESTIMATES: [&[u8]; 3] = [
     br#"{"1":87.882,"2":87.882,"3":87.882,"4":86.5,"6":68.285,"12":1.0,"144":1.0,"504":1.0,"1008":1}"#,
     br#"{}"#,
     br#"{"6":1e3,"1008":0.5}"#,
+];
+
+const UTXOS: [&[u8]; 2] = [
+    br#"[{"txid":"f4184fc596403b9d638783cf57adfe4c75c605f6356fbc91338530e9831e9e16","vout":1,"status":{"confirmed":true,"block_height":170,"block_time":1231731025},"value":4000000000},{"txid":"0437cd7f8525ceed2324359c2d0ba26006d92d856a9c20fa0241106ee5a597c9","vout":0,"status":{"confirmed":false},"value":5}]"#,
+    br#"[]"#,
 ];
 
 const REFUSAL: &str = r#"sendrawtransaction RPC error: {"code":-26,"message":"min relay fee not met, 0 < 141"}"#;
@@ -139,6 +145,15 @@ fn spend(client: &Esplora, input: &[u8]) -> bool {
     // Escapes in JSON may write it in another way.
     assert!(text.contains(&spend.txid.to_string()) || text.contains('\\'));
     true
+}
+
+/// Only what is said to be confirmed is listed.
+fn unspent(client: &Esplora, input: &[u8]) -> bool {
+    asked(input, |answer| client.read_unspent(PATH, answer)).is_some_and(|found| {
+        let text = String::from_utf8_lossy(input);
+        assert!(found.len() <= text.matches("true").count(), "{found:?} in {text}");
+        !found.is_empty()
+    })
 }
 
 /// Whatever the estimates, LDK sees sane feerates, and the same again after a restart.

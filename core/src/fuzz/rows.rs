@@ -6,13 +6,16 @@ use crate::checkpoint::tests::keys;
 use crate::error::Code;
 use crate::events::{EventType, Outbox, PaymentEvent};
 use crate::lsp::JitRoute;
+use crate::onchain::outgoing::{Confirmation, Outgoing, Purpose};
 use crate::onchain::{Chain, Coin, Place};
 use crate::store::file::FileStore;
 use crate::store::{Batch, Claimant, Nonce, Outcome, Rows, Store, WalletId};
 use crate::wallet::row::NodeRow;
 use crate::wallet::view::ChannelSummary;
+use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash;
-use bitcoin::Txid;
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Txid};
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
@@ -21,7 +24,8 @@ pub(super) fn targets() -> Vec<Target> {
     let folder = tempfile::tempdir().unwrap();
     let database = database(folder.path());
     vec![
-        Target::new("row-node", 50_000, &node_rows(), node_row),
+        Target::new("row-node", 40_000, &node_rows(), node_row),
+        Target::new("row-outgoing", 10_000, &[outgoing_row()], outgoing),
         Target::new("rows-outbox", 50_000, &outbox_rows(), outbox),
         Target::new("sqlite", 2_000, &[database], move |input| sqlite(folder.path(), input)),
     ]
@@ -110,6 +114,31 @@ fn event(id: &str) -> PaymentEvent {
 }
 
 /// Rows as `key`, a tab, the value; one a line.
+fn outgoing_row() -> Vec<u8> {
+    let input = |vout| TxIn { previous_output: OutPoint { txid: Txid::all_zeros(), vout }, ..TxIn::default() };
+    let output = vec![TxOut { value: Amount::from_sat(7_000), script_pubkey: ScriptBuf::new() }];
+    let (version, lock_time) = (Version::TWO, LockTime::from_consensus(850_000));
+    let transaction = Transaction { version, lock_time, input: vec![input(0), input(1)], output };
+    let confirmed = Some(Confirmation { txid: transaction.compute_txid(), height: 850_001 });
+    let purpose = Purpose::Sweep(Place { chain: Chain::Internal, index: 1 });
+    let mut batch = Batch::default();
+    Outgoing { purpose, transaction, sat_per_kw: 253, made_at: 850_000, confirmed }.stage(&mut batch).unwrap();
+    batch.puts().values().next().unwrap().clone()
+}
+
+/// What loads can be asked anything, and is written as what loads again.
+fn outgoing(input: &[u8]) -> bool {
+    let Ok(loaded) = serde_json::from_slice::<Outgoing>(input) else { return false };
+    for height in [0, 850_000, u32::MAX] {
+        let _ = (loaded.is_final(height), loaded.replacement_rate(u32::MAX, height), loaded.amount_sats());
+    }
+    let mut batch = Batch::default();
+    loaded.stage(&mut batch).unwrap();
+    let again: Outgoing = serde_json::from_slice(&batch.puts()[&loaded.key()]).unwrap();
+    assert_eq!(again, loaded);
+    true
+}
+
 fn outbox_rows() -> Vec<Vec<u8>> {
     let mut outbox = Outbox::default();
     for id in ["a", "b", "c"] {
