@@ -129,6 +129,9 @@ describe('after destroy()', () => {
     getBalance: (node) => node.getBalance(),
     listChannels: (node) => node.listChannels(),
     watch: (node) => node.watch(),
+    closeChannel: (node) => node.closeChannel('00'.repeat(32)),
+    getOnchainAddress: (node) => node.getOnchainAddress(),
+    sendAllOnchain: (node) => node.sendAllOnchain('bcrt1qcr8te4kr609gcawutmrza0j4xv80jy8zeqchgx', 1),
     getPayment: (node) => node.getPayment('00'.repeat(32)),
     listPayments: (node) => node.listPayments(),
   }

@@ -25,7 +25,7 @@ const CALLS = {
   start: async (node) => {
     await node.start()
     // The LSP may speak of the channel a moment after it is connected.
-    await node.nextEvent(15_000)
+    await node.startReceiving()
   },
   startReceiving: (node) => node.startReceiving(),
   receivePayment: (node) => node.receivePayment(() => assert.fail('no payment')),
