@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { onlyChannel, spendOf, transaction } from './support/chain.mjs'
 import { BRIEF, CLOSES, HTLC, LSP_CLOSES, SATS, WAKE_BY, claimed, comesBack, look, mineTo, reachable, told, unreachable, watch } from './support/claimed.mjs'
+import { rejection } from './support/life.mjs'
 import { assertProof, assertSettled, openShop } from './support/shop.mjs'
 import { within } from './support/until.mjs'
 
@@ -55,9 +56,11 @@ async function closesAndClaims({ wallet, expiry }, channel, report) {
 
 /** It came by the chain, and the payer has its proof from there. */
 async function paidOnChain({ wallet, paying, paymentHash }) {
+  // One block, and no more before the LSP has passed the preimage on: it must do so before its own HTLC expires.
+  await lab.post('/mine', { blocks: 1 })
+  assertProof(await within('the payer, from the claim on chain', paying), paymentHash)
   const onchain = await comesBack(wallet)
   assert.ok(onchain > SATS + HTLC - FEES && onchain <= SATS + HTLC, `${onchain} sat`)
-  assertProof(await within('the payer, from the claim on chain', paying), paymentHash)
   assert.deepEqual((await told(wallet)).map((event) => event.paymentHash), [paymentHash])
   assert.equal((await look(wallet)).wakeBy, null)
   await wallet.sell(30_000_000)
@@ -94,6 +97,23 @@ test('with the LSP away the wallet closes in the block in which that is due, and
   const report = await without(() => watch(payment.wallet))
   assert.equal(report.lsp, 'unreachable')
   await closesAndClaims(payment, channel, report)
+  await paidOnChain(payment)
+})
+
+test('a start that is due to close, and does not find the LSP, fails and has claimed on chain', async () => {
+  const payment = await claimed(shop)
+  const channel = await onlyChannel(payment.wallet)
+  await mineTo(lab, payment.expiry - CLOSES)
+  await without(async () => {
+    const node = payment.wallet.node({ timeouts: BRIEF })
+    try {
+      assert.equal((await rejection(node.start())).code, 'LSP_UNAVAILABLE')
+    } finally {
+      node.destroy()
+    }
+  })
+  const commitment = await channel.spend()
+  await spendOf(lab, commitment.txid, commitment.vout.findIndex(({ value }) => value === HTLC))
   await paidOnChain(payment)
 })
 

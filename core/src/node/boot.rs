@@ -71,6 +71,8 @@ pub(super) async fn boot(shared: Arc<Shared>, stats: Arc<Stats>, connects: bool)
         match session.dialer.connect(&session.peers, &session.lsp, dialled).await {
             Ok(link) => session.connected(link),
             Err(error) => {
+                session.contact = Contact::Unreachable;
+                session.close_unasked().await?;
                 // They would end with the session.
                 session.broadcasts_tried().await;
                 return Err(error);

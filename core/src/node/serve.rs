@@ -101,13 +101,7 @@ pub(super) async fn serve(
     }
     loop {
         session.turn().await?;
-        if session.patient_until().is_some_and(|until| until <= Instant::now()) {
-            tracing::warn!(
-                "a channel must be closed, and the LSP does not say what it knows of it: closing it unasked"
-            );
-            session.wallet.loaded.broadcasts().trust_all();
-            session.turn().await?;
-        }
+        session.close_unasked().await?;
         waiting.drop_abandoned();
         close::pursue(session, waiting).await?;
         tend::begin(session, waiting);

@@ -98,6 +98,16 @@ impl Session {
         self.has_pending_htlcs() || self.wallet.loaded.broadcasts().is_in_doubt()
     }
 
+    /// What waited long enough for the LSP's word goes out without it.
+    pub async fn close_unasked(&mut self) -> Result<()> {
+        if self.patient_until().is_some_and(|until| until <= Instant::now()) {
+            tracing::warn!("a channel must be closed, and the LSP does not say what it knows of it");
+            self.wallet.loaded.broadcasts().trust_all();
+            self.turn().await?;
+        }
+        Ok(())
+    }
+
     /// Until when a commitment of ours waits for the LSP's word; `None`: none waits.
     pub fn patient_until(&self) -> Option<Instant> {
         let broadcasts = self.wallet.loaded.broadcasts();
