@@ -4,8 +4,9 @@ use mayfly_core::mutation::Mutation;
 
 /// Shown on request, and after what can't be understood.
 pub const HELP: &str =
-    "mayfly-sim [--seeds N] [--from S] [--step K] [--jobs J] [--mutate NAME] [--no-minimise] [--verbose]
+    "mayfly-sim [--seeds N | --points N] [--from S] [--step K] [--jobs J] [--mutate NAME] [--no-minimise] [--verbose]
   --seeds N       how many seeds (1)
+  --points N      as many seeds as it takes for so many crash points
   --from S        the first one (1)
   --step K        only the crash after this step; with one seed
   --jobs J        seeds at a time (one per core)
@@ -16,7 +17,10 @@ pub const HELP: &str =
 
 /// What was asked for.
 pub struct Args {
+    /// `u64::MAX`: as many as it takes.
     pub seeds: u64,
+    /// Enough; `u64::MAX`: not limited.
+    pub points: u64,
     pub from: u64,
     pub step: Option<usize>,
     pub jobs: usize,
@@ -29,11 +33,21 @@ impl Args {
     /// From this process's command line; `None`: help was shown.
     pub fn read() -> Result<Option<Args>, String> {
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut args = Args { seeds: 1, from: 1, step: None, jobs, mutation: None, minimises: true, verbose: false };
+        let mut args = Args {
+            seeds: 1,
+            points: u64::MAX,
+            from: 1,
+            step: None,
+            jobs,
+            mutation: None,
+            minimises: true,
+            verbose: false,
+        };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--seeds" => args.seeds = number(&word, words.next())?,
+                "--points" => (args.seeds, args.points) = (u64::MAX, number(&word, words.next())?),
                 "--from" => args.from = number(&word, words.next())?,
                 "--step" => args.step = Some(number(&word, words.next())? as usize),
                 "--jobs" => args.jobs = number(&word, words.next())?.max(1) as usize,

@@ -14,6 +14,8 @@ pub struct ToWallet {
     pub msat: u64,
     /// What each part holds.
     pub part_msat: u64,
+    /// What its onions carry.
+    pub secret: [u8; 32],
     /// Whether the wallet should take it.
     pub good: bool,
     /// In one part: no other part can be late.
@@ -105,8 +107,11 @@ impl Bank {
         }
     }
 
-    /// The payer has the preimage.
-    pub fn peer_paid(&mut self, hash: [u8; 32], preimage: [u8; 32]) {
+    /// The payer has the preimage. `payment` is its id: the hash, unless the invoice was paid before.
+    pub fn peer_paid(&mut self, payment: [u8; 32], hash: [u8; 32], preimage: [u8; 32]) {
+        if payment != hash {
+            self.wrong(Oracle::NoSatsCreatedOrLost, "an invoice was paid twice");
+        }
         use bitcoin::hashes::{sha256, Hash};
         if sha256::Hash::hash(&preimage).to_byte_array() != hash {
             self.wrong(Oracle::NoSatsCreatedOrLost, "a preimage that is none");
@@ -116,7 +121,7 @@ impl Bank {
         }
     }
 
-    /// The payer gave up.
+    /// The payer gave up, on paying for the first time.
     pub fn peer_failed_to_pay(&mut self, hash: [u8; 32]) {
         if let Some(payment) = self.to_wallet.get_mut(&hash) {
             payment.failed = true;

@@ -10,7 +10,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Timer ticks after which LDK has given up on what will not come: parts of a payment that are missing.
 const TICKS: usize = 4;
-/// Rounds of mining after which every delay here has passed several times: an HTLC's 165 blocks, 144 of `to_self_delay`.
+/// Rounds of mining after which every delay here has passed several times: an HTLC's 165 blocks, the week of
+/// `to_self_delay` that a wallet asks for.
 const CLOSING_ROUNDS: usize = 120;
 /// What is paid over each channel afterwards.
 const AFTERWARDS_MSAT: u64 = 1_000_000;
@@ -59,13 +60,17 @@ async fn close_for_good(sim: &mut Sim) {
         return;
     }
     for round in 0..CLOSING_ROUNDS {
-        sim.world.mine(if round < 8 { 1 } else { 8 });
+        sim.world.mine(if round < 8 { 1 } else { 24 });
+        // The LSP had its time to say otherwise: see `node/patience.rs`.
+        if round == 8 {
+            sim.ours.loaded.broadcasts().trust_all();
+        }
         sim.wake_both().await;
         for side in [&sim.ours.loaded, &sim.peer.loaded] {
             side.monitors().rebroadcast_pending_claims();
         }
         sim.settle().await;
-        if round > 8 && !sim.is_closing() {
+        if round > 10 && !sim.is_closing() {
             return;
         }
     }

@@ -22,7 +22,7 @@ use mayfly_core::error::{Error, Result};
 use mayfly_core::mutation;
 use mayfly_core::store::memory::MemoryWallet;
 use mayfly_core::store::{Claimant, Position, Store};
-use mayfly_core::wallet::{settings, Committed, Terms, Wallet};
+use mayfly_core::wallet::{settings, Committed, Driven, Terms, Wallet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -35,13 +35,15 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 /// A little more than the committer's pause between two sends of the same bytes.
 const RESEND: Duration = Duration::from_millis(60);
 
-type Commit = Pin<Box<dyn Future<Output = (Wallet, Result<Committed>)>>>;
+type Working<T> = Pin<Box<dyn Future<Output = (Wallet, Result<T>)>>>;
 
 enum State {
     /// Between two turns.
     Rests(Box<Wallet>),
-    /// The store has been asked.
-    Commits(Commit),
+    /// LDK works, and the ledger may have been asked.
+    Drives(Working<Driven>),
+    /// The store has been asked to commit.
+    Commits(Working<Committed>),
     /// It told why; its memory must not be used again.
     Over(Error),
 }
@@ -109,7 +111,7 @@ impl Holder {
         }
     }
 
-    /// The wallet, unless a commit is under way or it is over.
+    /// The wallet, unless the store is asked for something or it is over.
     pub fn at_rest(&mut self) -> Option<&mut Wallet> {
         match &mut self.state {
             Some(State::Rests(wallet)) => Some(wallet),
@@ -117,70 +119,79 @@ impl Holder {
         }
     }
 
-    /// Whether a commit is under way.
-    pub fn commits(&self) -> bool {
-        matches!(self.state, Some(State::Commits(_)))
+    /// Whether the store is asked for something.
+    pub fn is_busy(&self) -> bool {
+        matches!(self.state, Some(State::Drives(_) | State::Commits(_)))
     }
 
     /// Whether a commit is under way whose answer alone is missing.
     pub fn is_written(&self) -> bool {
-        self.commits() && self.store.position() != self.asked_at
+        matches!(self.state, Some(State::Commits(_))) && self.store.position() != self.asked_at
     }
 
-    /// LDK works until it rests; if something waits for a commit, the store is asked.
+    /// LDK works until it rests, which may need a look at the ledger; if something waits for a commit, the store is asked.
     pub fn turn(&mut self, world: &mut World, bank: &mut Bank) {
-        let Some(State::Rests(mut wallet)) = self.state.take_if(|state| matches!(state, State::Rests(_))) else {
-            return;
-        };
-        if let Err(error) = wallet.drive() {
+        let Some(State::Rests(wallet)) = self.state.take_if(|state| matches!(state, State::Rests(_))) else { return };
+        let mut wallet = *wallet;
+        self.state = Some(State::Drives(unconstrained(async move {
+            let driven = wallet.drive().await;
+            (wallet, driven)
+        })));
+        self.poll(world, bank);
+    }
+
+    /// Goes on as far as the store lets it.
+    fn poll(&mut self, world: &mut World, bank: &mut Bank) {
+        let mut context = Context::from_waker(Waker::noop());
+        if let Some(State::Drives(drive)) = &mut self.state {
+            let Poll::Ready((wallet, driven)) = drive.as_mut().poll(&mut context) else { return };
+            self.driven(wallet, driven, world, bank);
+        }
+        if let Some(State::Commits(commit)) = &mut self.state {
+            let Poll::Ready((wallet, result)) = commit.as_mut().poll(&mut context) else { return };
+            self.committed(wallet, result, world, bank);
+        }
+    }
+
+    fn driven(&mut self, mut wallet: Wallet, driven: Result<Driven>, world: &mut World, bank: &mut Bank) {
+        self.latch.close();
+        if let Err(error) = driven {
             self.state = Some(State::Over(error));
             return;
         }
         oracle::events_are_committed(&wallet, &self.store, bank);
         self.publish(&wallet.loaded, mutation::leaked(), world, bank);
         if !wallet.wants_commit() {
-            self.state = Some(State::Rests(wallet));
+            self.state = Some(State::Rests(Box::new(wallet)));
             return;
         }
-        let mut commit: Commit = Box::pin(tokio::task::unconstrained(async move {
-            let committed = wallet.commit().await;
-            (*wallet, committed)
-        }));
         self.asked_at = self.store.position();
-        // The cut is taken now; the store is reached later.
-        let polled = commit.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        self.state = Some(match polled {
-            Poll::Pending => State::Commits(commit),
-            Poll::Ready((wallet, Ok(_))) => State::Rests(Box::new(wallet)),
-            Poll::Ready((_, Err(error))) => State::Over(error),
-        });
+        self.state = Some(State::Commits(unconstrained(async move {
+            let committed = wallet.commit().await;
+            (wallet, committed)
+        })));
     }
 
-    /// The store gets on with a commit by one half of a round trip.
+    /// The store gets on with what it was asked by one half of a round trip.
     pub async fn get_on(&mut self, world: &mut World, bank: &mut Bank) {
-        let Some(State::Commits(commit)) = &mut self.state else { return };
-        self.latch.allow_one();
-        tokio::time::advance(RESEND).await;
-        let polled = commit.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        if let Poll::Ready((wallet, result)) = polled {
-            self.latch.close();
-            self.committed(wallet, result, world, bank);
+        if self.is_busy() {
+            self.latch.allow_one();
+            tokio::time::advance(RESEND).await;
+            self.poll(world, bank);
         }
     }
 
     /// The store is silent for so long that the wallet gives up.
     pub async fn give_up(&mut self, world: &mut World, bank: &mut Bank) {
-        if self.commits() {
+        if self.is_busy() {
             self.latch.close();
             tokio::time::advance(PATIENCE).await;
-            let Some(State::Commits(commit)) = &mut self.state else { return };
-            if let Poll::Ready((wallet, result)) = commit.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                self.committed(wallet, result, world, bank);
-            }
+            self.poll(world, bank);
         }
     }
 
     fn committed(&mut self, wallet: Wallet, result: Result<Committed>, world: &mut World, bank: &mut Bank) {
+        self.latch.close();
         match result {
             Ok(committed) => {
                 if self.fenced {
@@ -206,7 +217,7 @@ impl Holder {
     /// One whole turn with a store that answers at once.
     pub async fn whole_turn(&mut self, world: &mut World, bank: &mut Bank) {
         self.turn(world, bank);
-        while self.commits() {
+        while self.is_busy() {
             self.get_on(world, bank).await;
         }
     }
@@ -270,6 +281,11 @@ impl Holder {
             Some(hop(channel.counterparty.node_id, channel.get_outbound_payment_scid()?, part_msat, cltv))
         };
         let hops: Option<Vec<_>> = channels.iter().map(hop_of).collect();
-        hops.is_some_and(|hops| crate::peer::send(self.loaded.manager(), hops, hash, secret))
+        hops.is_some_and(|hops| crate::peer::send(self.loaded.manager(), hops, hash, hash, secret))
     }
+}
+
+/// Polled by hand, so it must not be told to let others have their turn.
+fn unconstrained<T>(work: impl Future<Output = T> + 'static) -> Pin<Box<dyn Future<Output = T>>> {
+    Box::pin(tokio::task::unconstrained(work))
 }

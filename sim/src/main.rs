@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     report::total(&args, &seen);
     let Some((seed, failure)) = failed else { return ExitCode::SUCCESS };
     let steps = schedule::draw(seed);
-    report::failure(&args, seed, &failure, steps.get(failure.step));
+    report::failure(seed, &failure, steps.get(failure.step));
     if args.minimises {
         let (steps, failure) = minimise::minimise(seed, &steps, &failure);
         report::minimal(&steps, &failure);
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
 /// One seed per thread at a time; the first failure ends it.
 fn all(args: &Args) -> (Seen, Option<(u64, Failure)>) {
     let (next, over) = (AtomicU64::new(args.from), AtomicBool::new(false));
-    let end = args.from + args.seeds;
+    let end = args.from.saturating_add(args.seeds);
     let (tell, told) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..args.jobs {
@@ -89,6 +89,7 @@ fn all(args: &Args) -> (Seen, Option<(u64, Failure)>) {
         let mut failed: Option<(u64, Failure)> = None;
         for (done, (seed, (seen, failure))) in told.into_iter().enumerate() {
             all.add(&seen);
+            over.fetch_or(all.points >= args.points, Ordering::Relaxed);
             report::progress(args, done as u64 + 1, &all);
             let first = failed.as_ref().is_none_or(|(before, _)| seed < *before);
             failed = failure.filter(|_| first).map(|failure| (seed, failure)).or(failed);

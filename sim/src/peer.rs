@@ -177,10 +177,13 @@ impl Peer {
                 _ => manager.fail_htlc_backwards(&payment_hash),
             },
             Event::PaymentClaimed { payment_hash, amount_msat, .. } => bank.peer_received(payment_hash.0, amount_msat),
-            Event::PaymentSent { payment_hash, payment_preimage, .. } => {
-                bank.peer_paid(payment_hash.0, payment_preimage.0);
+            Event::PaymentSent { payment_id, payment_hash, payment_preimage, .. } => {
+                let id = payment_id.map_or(payment_hash.0, |id| id.0);
+                bank.peer_paid(id, payment_hash.0, payment_preimage.0);
             }
-            Event::PaymentFailed { payment_hash: Some(hash), .. } => bank.peer_failed_to_pay(hash.0),
+            Event::PaymentFailed { payment_id, payment_hash: Some(hash), .. } if payment_id.0 == hash.0 => {
+                bank.peer_failed_to_pay(hash.0);
+            }
             Event::ChannelPending { channel_id, funding_txo, .. } => bank.channel_opened(channel_id, funding_txo),
             Event::ChannelClosed { channel_id, reason, .. } => bank.channel_closed(channel_id, reason.to_string()),
             Event::SpendableOutputs { outputs, .. } => bank.peer_may_spend(&outputs),
@@ -193,12 +196,13 @@ impl Peer {
         self.manager().list_channels().into_iter().filter(|channel| channel.is_usable).collect()
     }
 
-    /// Pays the wallet: one part per channel named, each of so much. False when LDK says at once that it can't.
+    /// Pays the wallet: one part per channel named, each of so much. `id` names the attempt. False when LDK says at once that it can't.
     pub fn pay(
         &self,
         wallet: PublicKey,
         channels: &[ChannelId],
         part_msat: u64,
+        id: [u8; 32],
         hash: [u8; 32],
         secret: [u8; 32],
         final_cltv: u32,
@@ -209,7 +213,7 @@ impl Peer {
             Some(hop(wallet, channel.get_outbound_payment_scid()?, part_msat, final_cltv))
         };
         let hops: Option<Vec<RouteHop>> = channels.iter().map(hop).collect();
-        hops.is_some_and(|hops| send(self.manager(), hops, hash, secret))
+        hops.is_some_and(|hops| send(self.manager(), hops, id, hash, secret))
     }
 }
 
@@ -227,9 +231,9 @@ pub fn hop(to: PublicKey, scid: u64, amount_msat: u64, final_cltv: u32) -> Route
 }
 
 /// Sends a payment over one hop per part.
-pub fn send(manager: &ChannelManager, hops: Vec<RouteHop>, hash: [u8; 32], secret: [u8; 32]) -> bool {
+pub fn send(manager: &ChannelManager, hops: Vec<RouteHop>, id: [u8; 32], hash: [u8; 32], secret: [u8; 32]) -> bool {
     let paths = hops.into_iter().map(|hop| Path { hops: vec![hop], blinded_tail: None }).collect();
     let route = Route { paths, route_params: None };
     let onion = RecipientOnionFields::secret_only(PaymentSecret(secret));
-    manager.send_payment_with_route(route, PaymentHash(hash), onion, PaymentId(hash)).is_ok()
+    manager.send_payment_with_route(route, PaymentHash(hash), onion, PaymentId(id)).is_ok()
 }

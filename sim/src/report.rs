@@ -5,8 +5,8 @@ use crate::run::{Failure, Seen};
 use crate::schedule::Step;
 use std::io::{IsTerminal, Write};
 
-/// Lines of progress in a file or a CI log, where nothing can be overwritten.
-const LINES: u64 = 10;
+/// In a file or a CI log nothing can be overwritten: a line for so many seeds, and more often in the beginning.
+const SEEDS_A_LINE: u64 = 64;
 
 /// Whatever can't be written can't be told either.
 pub fn line(text: &str) {
@@ -15,15 +15,19 @@ pub fn line(text: &str) {
 
 /// Overwrites itself on a terminal.
 pub fn progress(args: &Args, done: u64, seen: &Seen) {
+    let (so_far, in_all, what) = match args.points {
+        u64::MAX => (done, args.seeds, "seeds"),
+        points => (seen.points, points, "crash points"),
+    };
     let text = format!(
-        "sim: {done} of {} seeds, {} crash points, {} with an HTLC in flight",
-        args.seeds, seen.points, seen.pending
+        "sim: {so_far} of {in_all} {what}: {} crash points, {} with an HTLC in flight",
+        seen.points, seen.pending
     );
     let mut out = std::io::stdout();
     if out.is_terminal() {
         let _ = write!(out, "\r{text}");
         let _ = out.flush();
-    } else if done * LINES / args.seeds != (done - 1) * LINES / args.seeds {
+    } else if done.is_power_of_two() || done % SEEDS_A_LINE == 0 {
         line(&text);
     }
 }
@@ -35,13 +39,13 @@ pub fn total(args: &Args, seen: &Seen) {
         line("");
     }
     line(&format!(
-        "sim: {} crash points that differ, {} of them ({share} %) with an HTLC in flight; {} steps of {} seeds from {}; digest {:016x}",
-        seen.points, seen.pending, seen.steps, args.seeds, args.from, seen.digest
+        "sim: {} crash points that differ, {} of them ({share} %) with an HTLC in flight; {} steps of seeds from {}; digest {:016x}",
+        seen.points, seen.pending, seen.steps, args.from, seen.digest
     ));
 }
 
 /// Where it failed, and how to see it again.
-pub fn failure(args: &Args, seed: u64, failure: &Failure, step: Option<&Step>) {
+pub fn failure(seed: u64, failure: &Failure, step: Option<&Step>) {
     let how = if failure.by_crash { "after a crash behind" } else { "at" };
     match step {
         Some(step) => line(&format!("sim: FAILED: seed {seed}, {how} step {} ({step:?})", failure.step)),
@@ -49,7 +53,6 @@ pub fn failure(args: &Args, seed: u64, failure: &Failure, step: Option<&Step>) {
     }
     failure.wrongs.iter().for_each(|wrong| line(&format!("  {:?}: {}", wrong.oracle, wrong.what)));
     let only = if failure.by_crash { format!(" --step {}", failure.step) } else { String::new() };
-    let _ = args;
     line(&format!("again: npm run sim -- --seeds 1 --from {seed}{only}"));
 }
 

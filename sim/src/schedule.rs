@@ -15,6 +15,8 @@ pub enum Kind {
     Short,
     /// Pays with a secret that no invoice had.
     Stranger,
+    /// Pays an invoice that was paid before.
+    Again,
 }
 
 /// One step.
@@ -131,8 +133,16 @@ fn who(rng: &mut Rng) -> Who {
 fn pay(rng: &mut Rng) -> Step {
     // Dust, small, and most of a channel.
     let msat = rng.pick(&[1_000, 300_000, 2_000_000, 20_000_000, 80_000_000, 250_000_000]) + rng.below(1_000);
-    let kind =
-        rng.pick(&[Kind::Good, Kind::Good, Kind::Good, Kind::Good, Kind::AnyAmount, Kind::Short, Kind::Stranger]);
+    let kind = rng.pick(&[
+        Kind::Good,
+        Kind::Good,
+        Kind::Good,
+        Kind::Good,
+        Kind::AnyAmount,
+        Kind::Short,
+        Kind::Stranger,
+        Kind::Again,
+    ]);
     Step::Pay { parts: 1 + rng.below(3) as u8, msat, kind }
 }
 

@@ -221,7 +221,7 @@ impl Sim {
     /// Another process takes the lease. This one hears what was on its way to it, works on, and must not be heard any more.
     async fn take_over(&mut self) {
         if self.ours.is_written() {
-            while self.ours.commits() {
+            while self.ours.is_busy() {
                 self.ours.get_on(&mut self.world, &mut self.bank).await;
             }
         }
@@ -280,6 +280,9 @@ impl Sim {
         }
         self.starts += 1;
         let parts: Vec<ChannelId> = channels.iter().cycle().take(parts.into()).copied().collect();
+        if kind == Kind::Again {
+            return self.pay_again(&parts[0]);
+        }
         let whole = msat * parts.len() as u64;
         let asked = match kind {
             Kind::AnyAmount => None,
@@ -294,12 +297,28 @@ impl Sim {
         let secret = if kind == Kind::Stranger { [7; 32] } else { secret.0 };
         let good = matches!(kind, Kind::Good | Kind::AnyAmount);
         let cltv = FINAL_CLTV + self.starts % 20;
-        let paid =
-            ToWallet { msat: whole, part_msat: msat, good, single: parts.len() == 1, learnt: false, failed: false };
+        let paid = ToWallet {
+            msat: whole,
+            part_msat: msat,
+            secret,
+            good,
+            single: parts.len() == 1,
+            learnt: false,
+            failed: false,
+        };
         self.bank.to_wallet.insert(hash.0, paid);
-        if !self.peer.pay(self.ours.id(), &parts, msat, hash.0, secret, cltv) {
+        if !self.peer.pay(self.ours.id(), &parts, msat, hash.0, hash.0, secret, cltv) {
             self.bank.to_wallet.remove(&hash.0);
         }
+    }
+
+    /// The LSP pays the invoice again that it knows to be paid.
+    fn pay_again(&self, channel: &ChannelId) {
+        let Some((hash, paid)) = self.bank.to_wallet.iter().find(|(_, payment)| payment.learnt) else { return };
+        let mut id = [0xaa; 32];
+        id[..4].copy_from_slice(&self.starts.to_be_bytes());
+        // Refused at once when the channel can't carry as much.
+        self.peer.pay(self.ours.id(), &[*channel], paid.msat, id, *hash, paid.secret, FINAL_CLTV);
     }
 
     /// The wallet pays an invoice of the LSP's.

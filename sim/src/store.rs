@@ -7,7 +7,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::task::Poll;
 
-/// How many half round trips of commits may happen; each commit takes two.
+/// How many half round trips may happen. A commit takes two; a look-up is asked and answered at one instant of the store, and
+/// takes one.
 #[derive(Clone, Default)]
 pub struct Latch(Rc<Cell<u64>>);
 
@@ -71,6 +72,18 @@ impl Store for SlowStore {
     }
 
     fn read<'a>(&'a mut self, prefixes: &'a [&'a str]) -> StoreFuture<'a, Result<Rows>> {
-        self.inner.read(prefixes)
+        Box::pin(async move {
+            self.latch.pass().await;
+            self.inner.read(prefixes).await
+        })
+    }
+
+    fn read_last<'a>(
+        &'a mut self,
+        prefix: &'a str,
+        before: Option<&'a str>,
+        most: usize,
+    ) -> StoreFuture<'a, Result<Rows>> {
+        self.inner.read_last(prefix, before, most)
     }
 }
