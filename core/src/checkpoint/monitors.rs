@@ -33,8 +33,9 @@ use std::sync::{Mutex, PoisonError};
 /// The most deltas that a boot reads of one monitor: some 35 KB, replayed within milliseconds.
 pub(super) const MOST_DELTAS: u64 = 50;
 
-/// From here on a cut that nothing on the wire waits for writes the monitor whole, so that hardly any other has to.
-const MANY_DELTAS: u64 = MOST_DELTAS / 2;
+/// From here on a cut that nothing on the wire waits for writes the monitor whole, so that hardly any other has to: a payment
+/// ends with such a cut, and is about five updates.
+pub(super) const MANY_DELTAS: u64 = MOST_DELTAS - 10;
 
 /// Wide enough for every `u64`, so that rows sort as their numbers do.
 const ID_DIGITS: usize = 20;
