@@ -273,7 +273,7 @@ async fn monitors_of_an_older_commit_beside_the_newest_manager_are_state_corrupt
 }
 
 #[tokio::test]
-async fn what_a_replayed_update_publishes_waits_for_a_commit() {
+async fn a_commitment_that_a_replayed_update_publishes_waits_for_the_peers_word_and_a_commit() {
     let mut pair = Pair::with_channel().await;
     payments(&mut pair, 1).await;
     let channel = pair.wallet.loaded.manager().list_channels()[0].channel_id;
@@ -289,6 +289,10 @@ async fn what_a_replayed_update_publishes_waits_for_a_commit() {
     assert!(!cut.batch.puts().keys().any(|key| key.starts_with(MONITOR_PREFIX)), "{:?}", cut.batch.puts().keys());
 
     let again = load(&keys(false), &rows).unwrap();
+    assert!(again.broadcasts().is_in_doubt());
+    let cut = again.cut(Batch::default());
+    assert!(again.open_gate(cut).is_empty());
+    again.broadcasts().trust_all();
     assert!(again.wants_commit());
     let cut = again.cut(Batch::default());
     assert_eq!(again.open_gate(cut).len(), 1);
