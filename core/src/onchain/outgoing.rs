@@ -7,7 +7,6 @@
 use super::account::Place;
 use crate::chain::fees::FLOOR_SAT_PER_KW;
 use crate::store::Batch;
-use bitcoin::consensus::serde::{Hex, With};
 use bitcoin::{OutPoint, Transaction, Txid};
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +37,7 @@ pub struct Outgoing {
     /// What it is for.
     pub purpose: Purpose,
     /// The newest version.
-    #[serde(with = "With::<Hex>")]
+    #[serde(with = "in_hex")]
     pub transaction: Transaction,
     /// What it was asked to pay.
     pub sat_per_kw: u32,
@@ -55,6 +54,22 @@ pub struct Confirmation {
     pub txid: Txid,
     /// Of its block.
     pub height: u32,
+}
+
+/// A transaction as hex. (That of the bitcoin crate panics on hex that ends too early.)
+mod in_hex {
+    use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
+    use bitcoin::Transaction;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(transaction: &Transaction, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&serialize_hex(transaction))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Transaction, D::Error> {
+        deserialize_hex(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }
 
 impl Outgoing {
