@@ -42,6 +42,11 @@ pub fn total(args: &Args, seen: &Seen) {
         "sim: {} crash points that differ, {} of them ({share} %) with an HTLC in flight; {} steps of seeds from {}; digest {:016x}",
         seen.points, seen.pending, seen.steps, args.from, seen.digest
     ));
+    let brought = &seen.brought;
+    line(&format!(
+        "sim: {} payments received and {} sent before the last crashes, {} channels opened, {} of them closed",
+        brought.received, brought.sent, brought.channels, brought.closed
+    ));
 }
 
 /// Where it failed, and how to see it again.

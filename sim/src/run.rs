@@ -17,6 +17,34 @@ thread_local! {
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
+/// What happened besides crashes: a schedule in which nothing does shows nothing.
+#[derive(Default, Clone, Debug, PartialEq, Eq)]
+pub struct Brought {
+    pub received: u64,
+    pub sent: u64,
+    pub channels: u64,
+    pub closed: u64,
+}
+
+impl Brought {
+    fn of(sim: &Sim) -> Self {
+        let bank = &sim.bank;
+        Brought {
+            received: bank.to_wallet.values().filter(|payment| payment.learnt).count() as u64,
+            sent: bank.to_peer.values().filter(|payment| payment.received).count() as u64,
+            channels: bank.channels.len() as u64,
+            closed: bank.channels.values().filter(|channel| channel.closed.is_some()).count() as u64,
+        }
+    }
+
+    fn add(&mut self, other: &Brought) {
+        self.received += other.received;
+        self.sent += other.sent;
+        self.channels += other.channels;
+        self.closed += other.closed;
+    }
+}
+
 /// What one run saw.
 #[derive(Default, Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -26,6 +54,8 @@ pub struct Seen {
     pub points: u64,
     /// Those of them with an HTLC in flight.
     pub pending: u64,
+    /// What the schedules brought about, at their ends.
+    pub brought: Brought,
     /// A hash over all states, in order: two runs of one seed have the same.
     pub digest: u64,
 }
@@ -36,6 +66,7 @@ impl Seen {
         self.steps += other.steps;
         self.points += other.points;
         self.pending += other.pending;
+        self.brought.add(&other.brought);
         self.digest ^= other.digest;
     }
 }
@@ -97,6 +128,7 @@ async fn through(seed: u64, steps: &[Step], crashes: Crashes) -> (Seen, Option<F
             return (seen, fail(at, true, wrongs));
         }
     }
+    seen.brought = Brought::of(&sim);
     if let Some(wrong) = caught(crash::finish(&mut sim)).await {
         return (seen, fail(steps.len(), false, vec![wrong]));
     }

@@ -72,8 +72,8 @@ pub enum Step {
     Fees { who: Who, sat_per_kw: u32 },
 }
 
-/// Steps of one schedule.
-const LENGTH: usize = 160;
+/// Steps of one schedule: a payment takes some twenty.
+const LENGTH: usize = 400;
 
 /// The schedule of a seed.
 pub fn draw(seed: u64) -> Vec<Step> {
@@ -97,7 +97,7 @@ fn one(rng: &mut Rng, torn: u64, bad_store: u64, blocks: u64, closes: u64) -> St
         (10, |_| Step::Send),
         (12, |_| Step::ToPeer),
         (16, |_| Step::ToWallet),
-        (24, |_| Step::Flow),
+        (40, |_| Step::Flow),
         (bad_store, |_| Step::LoseRequest),
         (bad_store, |_| Step::LoseReply),
         (bad_store.min(1), |_| Step::StoreDies),

@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { ensureSim } from '../../scripts/setup.mjs'
 
 /** Seeds of every `npm test`; each mutation must be noticed within them. */
-const SEEDS = ['--seeds', '80', '--from', '1']
+const SEEDS = ['--seeds', '64', '--from', '1']
 /** Crash points that these must at least bring: states that differ. */
 const POINTS = 5_000
 
