@@ -5,7 +5,7 @@
 use crate::bank::Bank;
 use crate::keys::{keys, Who};
 use crate::oracle::{self, Oracle};
-use crate::peer::hop;
+use crate::peer::{hop, Onion};
 use crate::store::{Latch, SlowStore};
 use crate::wire;
 use crate::world::World;
@@ -274,14 +274,14 @@ impl Holder {
     }
 
     /// Pays the LSP: one part per channel named. False when LDK says at once that it can't.
-    pub fn pay(&self, channels: &[ChannelId], part_msat: u64, hash: [u8; 32], secret: [u8; 32], cltv: u32) -> bool {
+    pub fn pay(&self, channels: &[ChannelId], part_msat: u64, onion: &Onion) -> bool {
         let usable = self.usable();
         let hop_of = |id: &ChannelId| {
             let channel = usable.iter().find(|channel| channel.channel_id == *id)?;
-            Some(hop(channel.counterparty.node_id, channel.get_outbound_payment_scid()?, part_msat, cltv))
+            Some(hop(channel.counterparty.node_id, channel.get_outbound_payment_scid()?, part_msat, onion.cltv))
         };
         let hops: Option<Vec<_>> = channels.iter().map(hop_of).collect();
-        hops.is_some_and(|hops| crate::peer::send(self.loaded.manager(), hops, hash, hash, secret))
+        hops.is_some_and(|hops| crate::peer::send(self.loaded.manager(), hops, onion))
     }
 }
 

@@ -92,11 +92,9 @@ pub fn message_is_committed(message: &MessageSendEvent, store: &MemoryWallet, ba
                 }
             }
         }
-        MessageSendEvent::SendFundingSigned { msg, .. } => {
-            if store.rows_under(MONITOR_PREFIX).is_empty() {
-                let what = format!("funding_signed of {} left before any monitor was committed", msg.channel_id);
-                bank.wrong(Oracle::MessagesAfterCommit, what);
-            }
+        MessageSendEvent::SendFundingSigned { msg, .. } if store.rows_under(MONITOR_PREFIX).is_empty() => {
+            let what = format!("funding_signed of {} left before any monitor was committed", msg.channel_id);
+            bank.wrong(Oracle::MessagesAfterCommit, what);
         }
         _ => {}
     }

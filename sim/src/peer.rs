@@ -196,25 +196,25 @@ impl Peer {
         self.manager().list_channels().into_iter().filter(|channel| channel.is_usable).collect()
     }
 
-    /// Pays the wallet: one part per channel named, each of so much. `id` names the attempt. False when LDK says at once that it can't.
-    pub fn pay(
-        &self,
-        wallet: PublicKey,
-        channels: &[ChannelId],
-        part_msat: u64,
-        id: [u8; 32],
-        hash: [u8; 32],
-        secret: [u8; 32],
-        final_cltv: u32,
-    ) -> bool {
+    /// Pays the wallet: one part per channel named, each of so much. False when LDK says at once that it can't.
+    pub fn pay(&self, wallet: PublicKey, channels: &[ChannelId], part_msat: u64, onion: &Onion) -> bool {
         let usable = self.usable();
         let hop = |id: &ChannelId| {
             let channel = usable.iter().find(|channel| channel.channel_id == *id)?;
-            Some(hop(wallet, channel.get_outbound_payment_scid()?, part_msat, final_cltv))
+            Some(hop(wallet, channel.get_outbound_payment_scid()?, part_msat, onion.cltv))
         };
         let hops: Option<Vec<RouteHop>> = channels.iter().map(hop).collect();
-        hops.is_some_and(|hops| send(self.manager(), hops, id, hash, secret))
+        hops.is_some_and(|hops| send(self.manager(), hops, onion))
     }
+}
+
+/// What all parts of a payment say.
+pub struct Onion {
+    /// The attempt; LDK's payment id.
+    pub id: [u8; 32],
+    pub hash: [u8; 32],
+    pub secret: [u8; 32],
+    pub cltv: u32,
 }
 
 /// The last hop of a route: a direct neighbour.
@@ -231,9 +231,9 @@ pub fn hop(to: PublicKey, scid: u64, amount_msat: u64, final_cltv: u32) -> Route
 }
 
 /// Sends a payment over one hop per part.
-pub fn send(manager: &ChannelManager, hops: Vec<RouteHop>, id: [u8; 32], hash: [u8; 32], secret: [u8; 32]) -> bool {
+pub fn send(manager: &ChannelManager, hops: Vec<RouteHop>, onion: &Onion) -> bool {
     let paths = hops.into_iter().map(|hop| Path { hops: vec![hop], blinded_tail: None }).collect();
     let route = Route { paths, route_params: None };
-    let onion = RecipientOnionFields::secret_only(PaymentSecret(secret));
-    manager.send_payment_with_route(route, PaymentHash(hash), onion, PaymentId(id)).is_ok()
+    let fields = RecipientOnionFields::secret_only(PaymentSecret(onion.secret));
+    manager.send_payment_with_route(route, PaymentHash(onion.hash), fields, PaymentId(onion.id)).is_ok()
 }

@@ -90,8 +90,11 @@ pub fn draw(seed: u64) -> Vec<Step> {
     steps
 }
 
+/// How often, and how a step is made up.
+type Weighted = (u64, fn(&mut Rng) -> Step);
+
 fn one(rng: &mut Rng, torn: u64, bad_store: u64, blocks: u64, closes: u64) -> Step {
-    let weights: [(u64, fn(&mut Rng) -> Step); 22] = [
+    let weights: [Weighted; 22] = [
         (10, |_| Step::Turn),
         (16, |_| Step::Store),
         (10, |_| Step::Send),

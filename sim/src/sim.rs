@@ -5,7 +5,7 @@ use crate::holder::Holder;
 use crate::keys::{keys, Who};
 use crate::oracle::Oracle;
 use crate::owned;
-use crate::peer::{Kept, Peer};
+use crate::peer::{Kept, Onion, Peer};
 use crate::schedule::{Kind, Step};
 use crate::wire::{self, Heard, Wire};
 use crate::world::World;
@@ -97,8 +97,8 @@ impl Sim {
             Step::Turn => self.turn(),
             Step::Store => self.ours.get_on(&mut self.world, &mut self.bank).await,
             Step::Send => self.send(),
-            Step::ToPeer => self.to_peer(),
-            Step::ToWallet => self.to_wallet(),
+            Step::ToPeer => self.peer_hears(),
+            Step::ToWallet => self.wallet_hears(),
             Step::Flow => self.flow().await,
             Step::LoseRequest => self.store.lose_commit(Lost::Request),
             Step::LoseReply => self.store.lose_commit(Lost::Reply),
@@ -148,14 +148,14 @@ impl Sim {
         }
     }
 
-    fn to_peer(&mut self) {
+    fn peer_hears(&mut self) {
         if let Some(message) = self.wire.to_peer.pop_front() {
             let heard = wire::deliver(self.peer.loaded.messages(), self.ours.id(), message);
             self.hang_up_if(heard);
         }
     }
 
-    fn to_wallet(&mut self) {
+    fn wallet_hears(&mut self) {
         if let Some(message) = self.wire.to_wallet.pop_front() {
             let heard = wire::deliver(self.ours.loaded.messages(), self.peer.id(), message);
             self.hang_up_if(heard);
@@ -171,9 +171,9 @@ impl Sim {
     async fn flow(&mut self) {
         self.ours.whole_turn(&mut self.world, &mut self.bank).await;
         self.send();
-        self.to_peer();
+        self.peer_hears();
         self.peer_works();
-        self.to_wallet();
+        self.wallet_hears();
     }
 
     /// A wallet that is over is started again first, as the next request would.
@@ -307,7 +307,7 @@ impl Sim {
             failed: false,
         };
         self.bank.to_wallet.insert(hash.0, paid);
-        if !self.peer.pay(self.ours.id(), &parts, msat, hash.0, hash.0, secret, cltv) {
+        if !self.peer.pay(self.ours.id(), &parts, msat, &Onion { id: hash.0, hash: hash.0, secret, cltv }) {
             self.bank.to_wallet.remove(&hash.0);
         }
     }
@@ -318,7 +318,8 @@ impl Sim {
         let mut id = [0xaa; 32];
         id[..4].copy_from_slice(&self.starts.to_be_bytes());
         // Refused at once when the channel can't carry as much.
-        self.peer.pay(self.ours.id(), &[*channel], paid.msat, id, *hash, paid.secret, FINAL_CLTV);
+        let onion = Onion { id, hash: *hash, secret: paid.secret, cltv: FINAL_CLTV };
+        self.peer.pay(self.ours.id(), &[*channel], paid.msat, &onion);
     }
 
     /// The wallet pays an invoice of the LSP's.
@@ -341,7 +342,7 @@ impl Sim {
             .create_inbound_payment(Some(whole), EXPIRY_SECONDS, None)
             .expect("an amount that exists");
         self.bank.to_peer.insert(hash.0, ToPeer { msat: whole, good, received: false });
-        if !self.ours.pay(&parts, msat, hash.0, secret.0, FINAL_CLTV) {
+        if !self.ours.pay(&parts, msat, &Onion { id: hash.0, hash: hash.0, secret: secret.0, cltv: FINAL_CLTV }) {
             self.bank.to_peer.remove(&hash.0);
         }
     }
@@ -376,9 +377,9 @@ impl Sim {
                 self.ours.listen(&mut self.bank);
                 return;
             }
-            self.to_peer();
+            self.peer_hears();
             self.peer_works();
-            self.to_wallet();
+            self.wallet_hears();
         }
         self.bank.wrong(Oracle::Settles, format!("{ROUNDS} rounds, and still {}", self.wire.describe()));
     }
