@@ -28,7 +28,8 @@ const CALLS = {
     await node.startReceiving()
   },
   startReceiving: (node) => node.startReceiving(),
-  receivePayment: (node) => node.receivePayment(() => assert.fail('no payment')),
+  // What it was told before the store was copied, it is told again.
+  receivePayment: (node) => node.receivePayment(() => {}),
 }
 
 test('an old store that has to close its channel is STATE_CORRUPT: nothing goes out, and the newest store goes on', async () => {
