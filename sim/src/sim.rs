@@ -305,6 +305,7 @@ impl Sim {
             single: parts.len() == 1,
             learnt: false,
             failed: false,
+            again_msat: 0,
         };
         self.bank.to_wallet.insert(hash.0, paid);
         if !self.peer.pay(self.ours.id(), &parts, msat, &Onion { id: hash.0, hash: hash.0, secret, cltv }) {
