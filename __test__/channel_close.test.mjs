@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, before, test } from 'node:test'
-import { FINAL, glance, mine, onlyChannel, spendOf, steady, transaction } from './support/chain.mjs'
+import { FINAL, glance, mine, paidWallet, spendOf, steady, transaction } from './support/chain.mjs'
 import { sweepOf } from './support/onchain.mjs'
 import { openShop } from './support/shop.mjs'
 import { until, within } from './support/until.mjs'
@@ -17,14 +17,6 @@ before(async () => {
   lab = shop.lab
 })
 after(() => shop?.close())
-
-/** A wallet with a confirmed channel that holds `SATS`. */
-async function paidWallet() {
-  const wallet = await shop.wallet()
-  await wallet.sell(SATS * 1000)
-  await mine(wallet, 1)
-  return { wallet, channel: await onlyChannel(wallet) }
-}
 
 const close = (wallet, force) => lab.post('/lsp/close', { nodeId: wallet.nodeId, force })
 
@@ -54,7 +46,7 @@ async function comesHome(wallet, commitment, besides = 0) {
 }
 
 test('a forced close while nobody is there is found when the wallet starts', async () => {
-  const { wallet, channel } = await paidWallet()
+  const { wallet, channel } = await paidWallet(shop, SATS)
   await close(wallet, true)
   const commitment = await channel.spend()
   assert.ok(commitment.vout.some(({ value }) => value === SATS), 'the commitment pays the wallet')
@@ -63,7 +55,7 @@ test('a forced close while nobody is there is found when the wallet starts', asy
 })
 
 test('a forced close that is final when the wallet starts for the first time after it is found in one start', async () => {
-  const { wallet, channel } = await paidWallet()
+  const { wallet, channel } = await paidWallet(shop, SATS)
   await close(wallet, true)
   const commitment = await channel.spend()
   await mine(wallet, FINAL)
@@ -75,7 +67,7 @@ test('a forced close that is final when the wallet starts for the first time aft
 })
 
 test('a cooperative close begins when the wallet comes, and what it owned is on its way to the chain', async () => {
-  const { wallet, channel } = await paidWallet()
+  const { wallet, channel } = await paidWallet(shop, SATS)
   await close(wallet, false)
   const node = wallet.node()
   try {
@@ -92,7 +84,7 @@ test('a cooperative close begins when the wallet comes, and what it owned is on 
 })
 
 test('a webhook handler is paid by a payment that meets a cooperative close', async () => {
-  const { wallet, channel } = await paidWallet()
+  const { wallet, channel } = await paidWallet(shop, SATS)
   await close(wallet, false)
   const sold = await wallet.sell(25_000_000)
   assert.equal(sold.amountMsat, 25_000_000)
@@ -109,7 +101,7 @@ test('a running wallet whose channel is closed, by force or cooperatively, is pa
 })
 
 async function closedWhileItRuns(force) {
-  const { wallet, channel } = await paidWallet()
+  const { wallet, channel } = await paidWallet(shop, SATS)
   const node = wallet.node()
   try {
     await node.startReceiving()
@@ -141,7 +133,7 @@ async function closedWhileItRuns(force) {
 const SLOW_MS = 1_500
 
 test('an HTLC that was claimed, and whose preimage never reached the LSP, is claimed on chain from the LSP\'s commitment, and again when that claim gets lost', async () => {
-  const { wallet, channel } = await paidWallet()
+  const { wallet, channel } = await paidWallet(shop, SATS)
   const HTLC = 30_000
   const since = process.hrtime.bigint()
   const { paying, paymentHash } = await wallet.payUnattended(HTLC * 1000, { timeoutMs: 120_000 })

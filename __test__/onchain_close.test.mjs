@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { FINAL, glance, mine, onlyChannel, transaction } from './support/chain.mjs'
+import { FINAL, glance, mine, paidWallet, transaction } from './support/chain.mjs'
 import { ELSEWHERE, assertMoney, paidTo, unspentAt } from './support/onchain.mjs'
 import { openShop } from './support/shop.mjs'
 import { rejects } from './support/refused.mjs'
@@ -19,13 +19,6 @@ before(async () => {
 })
 after(() => shop?.close())
 
-async function paidWallet() {
-  const wallet = await shop.wallet()
-  await wallet.sell(SATS * 1000)
-  await mine(wallet, 1)
-  return { wallet, channel: await onlyChannel(wallet) }
-}
-
 /** Calls with a node of its own, as a script would. */
 async function withNode(wallet, call, more) {
   const node = wallet.node(more)
@@ -40,7 +33,7 @@ const closeChannel = (wallet, channelId, options) => withNode(wallet, (node) => 
 const addressOf = (wallet) => withNode(wallet, (node) => node.getOnchainAddress())
 
 test('a cooperative close pays to the address that the wallet told, and all of it can be sent on', async () => {
-  const { wallet, channel } = await paidWallet()
+  const { wallet, channel } = await paidWallet(shop, SATS)
   const address = await addressOf(wallet)
   assert.equal(await addressOf(wallet), address, 'the same until it is paid to')
   await closeChannel(wallet, channel.channelId)
@@ -67,7 +60,7 @@ test('a cooperative close pays to the address that the wallet told, and all of i
 })
 
 test('a close that both sides agreed on and that got lost goes out again with the next start', async () => {
-  const { wallet, channel } = await paidWallet()
+  const { wallet, channel } = await paidWallet(shop, SATS)
   await closeChannel(wallet, channel.channelId)
   const closing = await channel.spend()
   await lab.post('/mempool/evict', { txid: closing.txid })
@@ -76,7 +69,7 @@ test('a close that both sides agreed on and that got lost goes out again with th
 })
 
 test('a channel that is not open is an error by its name, and so is one that was closed', async () => {
-  const { wallet, channel } = await paidWallet()
+  const { wallet, channel } = await paidWallet(shop, SATS)
   await rejects(() => closeChannel(wallet, '00'.repeat(32)), 'INVALID_ARGUMENT', 'channelId')
   await closeChannel(wallet, channel.channelId)
   await rejects(() => closeChannel(wallet, channel.channelId), 'INVALID_ARGUMENT', 'channelId')
@@ -84,14 +77,14 @@ test('a channel that is not open is an error by its name, and so is one that was
 })
 
 test('a cooperative close needs the LSP', async () => {
-  const { wallet, channel } = await paidWallet()
+  const { wallet, channel } = await paidWallet(shop, SATS)
   const away = { lspAddress: '127.0.0.1:1', timeouts: { lspMs: 500 } }
   await rejects(() => withNode(wallet, (node) => node.closeChannel(channel.channelId), away), 'LSP_UNAVAILABLE')
   assert.equal((await glance(wallet)).channels.length, 1)
 })
 
 test('a running node closes its channel and is paid on through a new one', async () => {
-  const { wallet, channel } = await paidWallet()
+  const { wallet, channel } = await paidWallet(shop, SATS)
   await withNode(wallet, async (node) => {
     await node.startReceiving()
     await node.closeChannel(channel.channelId)

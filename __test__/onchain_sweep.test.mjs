@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { FINAL, esplora, glance, mine, onlyChannel, spendOf, transaction } from './support/chain.mjs'
+import { FINAL, esplora, glance, mine, onlyChannel, paidWallet, spendOf, transaction } from './support/chain.mjs'
 import { ELSEWHERE, assertMoney, paidTo, sweepOf } from './support/onchain.mjs'
 import { openShop } from './support/shop.mjs'
 import { rejects } from './support/refused.mjs'
@@ -24,16 +24,9 @@ after(() => shop?.close())
 const feeRate = ({ fee, weight }) => fee / (weight / 4)
 const prices = (rate) => lab.post('/fees', { 1: rate, 6: rate, 12: rate, 144: rate, 1008: rate })
 
-async function paidWallet() {
-  const wallet = await shop.wallet()
-  await wallet.sell(SATS * 1000)
-  await mine(wallet, 1)
-  return { wallet, channel: await onlyChannel(wallet) }
-}
-
 /** The LSP's commitment is final, and the wallet does not know of it. */
 async function closedByLsp() {
-  const { wallet, channel } = await paidWallet()
+  const { wallet, channel } = await paidWallet(shop, SATS)
   await lab.post('/lsp/close', { nodeId: wallet.nodeId, force: true })
   const { txid } = await channel.spend()
   await mine(wallet, FINAL)
@@ -61,7 +54,7 @@ async function arrives(wallet, sweep) {
 
 for (const [how, away] of [['that the LSP hears of', undefined], ['of an LSP that is gone', { lspAddress: '127.0.0.1:1', timeouts: { lspMs: 500 } }]]) {
   test(`a forced close of ours ${how} comes back after its delay, in starts that come later`, async () => {
-    const { wallet, channel } = await paidWallet()
+    const { wallet, channel } = await paidWallet(shop, SATS)
     await withNode(wallet, (node) => node.closeChannel(channel.channelId, { force: true }), away)
     const { txid } = await channel.spend()
     await assertMoney(wallet, { pendingCloseSats: SATS })
@@ -191,7 +184,7 @@ test('a sweep whose block is reorganised away is on its way again, and counted o
 })
 
 test('two closes are swept together, and what both bring is sent on in one transaction', async () => {
-  const { wallet, channel } = await paidWallet()
+  const { wallet, channel } = await paidWallet(shop, SATS)
   await lab.post('/lsp/close', { nodeId: wallet.nodeId, force: true })
   const first = await channel.spend()
   await mine(wallet, 1)

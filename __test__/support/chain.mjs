@@ -68,3 +68,11 @@ export const mine = (wallet, blocks) => wallet.lab.post('/mine', { blocks })
 
 /** LDK takes what is six blocks deep for final: then a closed channel's money is the wallet's. */
 export const FINAL = 6
+
+/** A wallet with a confirmed channel that holds so many satoshi. */
+export async function paidWallet(shop, sats) {
+  const wallet = await shop.wallet()
+  await wallet.sell(sats * 1000)
+  await mine(wallet, 1)
+  return { wallet, channel: await onlyChannel(wallet) }
+}
