@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
 use mayfly_core::error::{Error, Result};
-use mayfly_core::node::{Call, Node, State};
+use mayfly_core::node::{destroy_together, Call, Node, State};
 use mayfly_core::reply::Reply;
 use napi::Env;
 
@@ -143,20 +143,8 @@ impl Registry {
 
 /// All at once: each may take its `destroyTimeoutMs`, and an ending worker must not wait for their sum.
 fn destroy_all(nodes: &[Node]) {
-    let Some((first, rest)) = nodes.split_first() else { return };
-    thread::scope(|scope| {
-        let spawn =
-            |node| thread::Builder::new().name("mayfly-end".to_owned()).spawn_scoped(scope, move || destroy(node));
-        let spawned: Vec<_> = rest.iter().map(|node| (node, spawn(node))).collect();
-        destroy(first);
-        for (node, thread) in spawned {
-            match thread {
-                // Joined by name: the scope's own wait ends before the thread is gone.
-                Ok(thread) => drop(thread.join()),
-                Err(_) => destroy(node),
-            }
-        }
-    });
+    // A bug in there must not unwind into Node; what it left goes with the process.
+    let _ = panics::caught(|| Ok(destroy_together(nodes, None)));
 }
 
 fn destroy(node: &Node) {

@@ -215,6 +215,16 @@ impl Node {
     }
 }
 
+/// Destroys nodes side by side: all know it at once, then each is waited for, all within `within`; `None`: each within its own
+/// `destroyTimeoutMs`. The reports come in the order of the nodes.
+pub fn destroy_together(nodes: &[Node], within: Option<Duration>) -> Vec<DestroyReport> {
+    let begun: Vec<_> = nodes.iter().map(|node| (node.shared(), node.shared().begin_destroy())).collect();
+    let finish = |(shared, ending): (&Arc<Shared>, _)| {
+        shared.finish_destroy(ending, within.unwrap_or(shared.config.destroy_timeout))
+    };
+    begun.into_iter().map(finish).collect()
+}
+
 impl Drop for Handle {
     /// A forgotten node ends itself. Signals only: this may run in a garbage collector's finalizer, which must not wait.
     fn drop(&mut self) {

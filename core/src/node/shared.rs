@@ -12,6 +12,7 @@ use crate::stats::{Figures, Stats};
 use crate::store::WalletId;
 use crate::wallet::view::WakeBy;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -40,6 +41,12 @@ pub struct DestroyReport {
     pub duration_us: u64,
     /// What was left undone, in words.
     pub unfinished: Vec<String>,
+}
+
+/// A `destroy()` under way.
+pub(super) struct Ending {
+    began: Instant,
+    thread: Option<JoinHandle<()>>,
 }
 
 pub(super) struct Shared {
@@ -240,11 +247,17 @@ impl Shared {
 
     /// Ends the worker and joins it, or names what keeps it when the deadline passes, and answers in its place.
     pub fn destroy(&self) -> DestroyReport {
+        let ending = self.begin_destroy();
+        self.finish_destroy(ending, self.config.destroy_timeout)
+    }
+
+    /// The node is over, and its worker knows. `None`: it was over before.
+    pub fn begin_destroy(&self) -> Option<Ending> {
         let began = Instant::now();
         {
             let mut life = self.life();
-            if let Some(report) = &life.last_destroy {
-                return report.clone();
+            if life.state == State::Destroyed {
+                return None;
             }
             life.state = State::Destroyed;
             life.over = Some(Error::destroyed());
@@ -252,9 +265,17 @@ impl Shared {
         self.events.give_back();
         let thread = self.mailbox.close();
         self.signal_destroy();
-        let deadline: Duration = self.config.destroy_timeout;
+        Some(Ending { began, thread })
+    }
+
+    /// The rest of it, which waits no longer than `within` from the beginning on.
+    pub fn finish_destroy(&self, ending: Option<Ending>, within: Duration) -> DestroyReport {
+        let Some(Ending { began, thread }) = ending else {
+            return self.last_destroy().unwrap_or_default();
+        };
+        let left = within.saturating_sub(began.elapsed());
         let life = self.life();
-        let waited = self.ended.wait_timeout_while(life, deadline, |life| !life.thread_ended);
+        let waited = self.ended.wait_timeout_while(life, left, |life| !life.thread_ended);
         let (mut life, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if life.thread_ended {
             drop(life);
@@ -264,7 +285,7 @@ impl Shared {
         } else {
             life.unfinished.push(format!(
                 "the node's thread is stuck after {} ms (a dead disk, most likely): it ends, and its lock with it, when the system call returns",
-                deadline.as_millis()
+                within.as_millis()
             ));
             drop(life);
         }
