@@ -5,7 +5,8 @@
 /** A Lightning node that lives for one request. */
 export declare class MdkNode {
   /**
-   * Validates everything, opens nothing, starts nothing.
+   * Validates everything, opens nothing, starts nothing. Nodes of one wallet in one process share what runs, so they must have
+   * the same options, but for `jitRoute` and `destroyTimeoutMs`.
    *
    * Throws `INVALID_OPTION` with `option` set to the name of the first wrong option, dotted inside an object.
    */
@@ -21,7 +22,10 @@ export declare class MdkNode {
    * `STATE_CORRUPT`, `FENCED`.
    */
   start(options?: CallOptions): Promise<void>
-  /** Commits for the last time, disconnects and releases the wallet. The object stays usable. Idempotent. */
+  /**
+   * Commits for the last time, disconnects and releases the wallet, unless another node of it in this process goes on. The object
+   * stays usable. Idempotent.
+   */
   stop(options?: CallOptions): Promise<void>
   /** `start`, and ready to be paid when it resolves: channels reestablished, or the LSP connected. */
   startReceiving(options?: CallOptions): Promise<void>
@@ -29,7 +33,8 @@ export declare class MdkNode {
   stopReceiving(options?: CallOptions): Promise<void>
   /**
    * Ends the node, from any state, also while a call waits: that one rejects with `NODE_DESTROYED`. Disconnects, commits
-   * and releases within `destroyTimeoutMs`, then joins the node's thread. Synchronous, idempotent, never throws; what could
+   * and releases within `destroyTimeoutMs`, then joins the node's thread, unless another node of the wallet in this process goes
+   * on: the last one does it. Synchronous, idempotent, never throws; what could
    * not be done in time is in `lastDestroy`.
    */
   destroy(): void
@@ -409,6 +414,11 @@ export interface MdkNodeOptions {
   lease?: LeaseOptions
   /** How long `destroy()` may take, in milliseconds. Default 250. */
   destroyTimeoutMs?: number
+  /**
+   * A node that runs without a call for so long stops itself, in milliseconds; 0: never. Default 30000. A call that waits, a payment
+   * under way and a `receivePayment` are reasons to stay; an event that nobody acks and an `events()` loop are none.
+   */
+  maxIdleMs?: number
   /** What an LSP may keep of a payment beyond an agreed quote, in millionths. Default 30000. */
   maxSkimPpm?: number
   /** And on top of that, in millisatoshi. Default 0. */

@@ -23,7 +23,8 @@ export declare class CancelToken {
 /** A Lightning node that lives for one request. */
 export declare class MdkNode {
   /**
-   * Validates everything, opens nothing, starts nothing.
+   * Validates everything, opens nothing, starts nothing. Nodes of one wallet in one process share what runs, so they must have
+   * the same options, but for `jitRoute` and `destroyTimeoutMs`.
    *
    * Throws `INVALID_OPTION` with `option` set to the name of the first wrong option, dotted inside an object.
    */
@@ -39,7 +40,10 @@ export declare class MdkNode {
    * `STATE_CORRUPT`, `FENCED`.
    */
   start(options?: CallOptions): Promise<void>
-  /** Commits for the last time, disconnects and releases the wallet. The object stays usable. Idempotent. */
+  /**
+   * Commits for the last time, disconnects and releases the wallet, unless another node of it in this process goes on. The object
+   * stays usable. Idempotent.
+   */
   stop(options?: CallOptions): Promise<void>
   /** `start`, and ready to be paid when it resolves: channels reestablished, or the LSP connected. */
   startReceiving(options?: CallOptions): Promise<void>
@@ -47,7 +51,8 @@ export declare class MdkNode {
   stopReceiving(options?: CallOptions): Promise<void>
   /**
    * Ends the node, from any state, also while a call waits: that one rejects with `NODE_DESTROYED`. Disconnects, commits
-   * and releases within `destroyTimeoutMs`, then joins the node's thread. Synchronous, idempotent, never throws; what could
+   * and releases within `destroyTimeoutMs`, then joins the node's thread, unless another node of the wallet in this process goes
+   * on: the last one does it. Synchronous, idempotent, never throws; what could
    * not be done in time is in `lastDestroy`.
    */
   destroy(): void
@@ -78,6 +83,11 @@ export declare class MdkNode {
    * `timeoutMs` milliseconds (default 0) for one; then `null`.
    */
   nextEvent(timeoutMs?: number, options?: CallOptions): Promise<PaymentEvent | null>
+  /**
+   * The next event for an `events()` loop, which waits without end.
+   * @internal
+   */
+  awaitEvent(cancel?: CancelToken | undefined | null): object
   /** Resolves after the commit that removes the event: it is never delivered again. */
   ackEvent(eventId: string, options?: CallOptions): Promise<void>
   /**
@@ -180,6 +190,17 @@ export interface DestroyReport {
  * Throws `INVALID_ARGUMENT` for another number of words.
  */
 export declare function generateMnemonic(words?: 12 | 24): string
+
+/**
+ * A node that the idle limit ended.
+ * @internal
+ */
+export interface IdleEnd {
+  /** Where it was made, if that is known. */
+  createdAt?: string
+  /** The limit, in milliseconds. */
+  idleMs: number
+}
 
 /** Enough to mint without I/O. Put it into the environment once; it is the `jitRoute` option. */
 export interface JitRoute {
@@ -343,6 +364,12 @@ export interface PaymentRecord {
   /** When it was claimed, in milliseconds since 1970. */
   timestampMs: number
 }
+
+/**
+ * Tells `callback` of each node of this environment that the idle limit ended.
+ * @internal
+ */
+export declare function setIdleListener(callback: (arg: IdleEnd) => unknown): void
 
 /**
  * Hears the records of all nodes of this process, from `minLevel` (default `'info'`) up; `null` ends it. One listener for

@@ -839,4 +839,5 @@ module.exports.CancelToken = nativeBinding.CancelToken
 module.exports.MdkNode = nativeBinding.MdkNode
 module.exports.deriveNodeId = nativeBinding.deriveNodeId
 module.exports.generateMnemonic = nativeBinding.generateMnemonic
+module.exports.setIdleListener = nativeBinding.setIdleListener
 module.exports.setLogListener = nativeBinding.setLogListener

@@ -1,19 +1,19 @@
 //! The nodes of one JavaScript environment (the main thread, or one worker), and their end.
 //!
-//! What must hold: when an environment ends, all its nodes are destroyed and joined before Node frees what their threads
-//! could touch. And a node that JavaScript lost without `destroy()` must not live on beside its successor: when its last
-//! reference goes, it is told to stop, without blocking the garbage collector, and is swept up by a later call.
+//! What must hold: when an environment ends, all its nodes are destroyed before Node frees what their threads could touch, and
+//! nothing runs on that no node of the process belongs to. A node that JavaScript lost without `destroy()` has no part in anything
+//! from then on (core's `Node` says how); its end must not block the garbage collector.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
 
+use mayfly_core::config::Config;
 use mayfly_core::error::{Error, Result};
-use mayfly_core::node::{destroy_together, Call, Node, State};
-use mayfly_core::reply::Reply;
+use mayfly_core::node::{destroy_together, end_orphans, Node, OnIdle, Origin};
 use napi::Env;
 
+use crate::idle::IdleListener;
 use crate::{errors, log, panics};
 
 thread_local! {
@@ -22,17 +22,16 @@ thread_local! {
 }
 
 /// The live nodes of an environment.
+#[derive(Default)]
 pub struct Registry {
-    owner: ThreadId,
     nodes: Mutex<Nodes>,
+    idle_listener: Arc<IdleListener>,
 }
 
 #[derive(Default)]
 struct Nodes {
     last_id: u64,
     live: HashMap<u64, Node>,
-    /// Lost by JavaScript, told to stop.
-    lost: Vec<Node>,
     ended: bool,
 }
 
@@ -53,7 +52,9 @@ impl Handle {
 impl Drop for Handle {
     /// On the JavaScript thread (garbage collection), or on the node's own when a promise held it last.
     fn drop(&mut self) {
-        self.registry.release(self.id);
+        // Outside the lock: letting go of a node may end calls.
+        let lost = self.registry.lock().live.remove(&self.id);
+        drop(lost);
     }
 }
 
@@ -68,7 +69,7 @@ pub fn registry(env: &Env) -> Result<Arc<Registry>> {
     if let Some(known) = ENVIRONMENTS.with_borrow(|all| all.get(&key).cloned()) {
         return Ok(known);
     }
-    let registry = Arc::new(Registry { owner: thread::current().id(), nodes: Mutex::default() });
+    let registry = Arc::new(Registry::default());
     let hooked = Arc::clone(&registry);
     env.add_env_cleanup_hook((), move |()| {
         // Nothing may unwind into Node, and nobody is left to tell.
@@ -85,9 +86,11 @@ pub fn registry(env: &Env) -> Result<Arc<Registry>> {
 }
 
 impl Registry {
-    /// Takes a node in.
-    pub fn adopt(self: &Arc<Self>, node: Node) -> Result<Arc<Handle>> {
-        self.sweep();
+    /// A node of these options. `created_at`: where JavaScript made it.
+    pub fn open(self: &Arc<Self>, config: Config, created_at: Option<String>) -> Result<Arc<Handle>> {
+        let listener = Arc::clone(&self.idle_listener);
+        let on_idle: OnIdle = Arc::new(move |created_at, limit| listener.tell(created_at, limit));
+        let node = Node::new(config, Origin { created_at, on_idle: Some(on_idle) })?;
         let mut nodes = self.lock();
         if nodes.ended {
             return Err(Error::destroyed());
@@ -98,30 +101,9 @@ impl Registry {
         Ok(Arc::new(Handle { id, node, registry: Arc::clone(self) }))
     }
 
-    fn release(&self, id: u64) {
-        let mut nodes = self.lock();
-        let Some(node) = nodes.live.remove(&id) else { return };
-        let at_rest = matches!(node.state(), State::Idle | State::Destroyed);
-        if at_rest && thread::current().id() == self.owner {
-            return;
-        }
-        // Kept, because the last clone must not go on the node's own thread, which it would have to join.
-        nodes.lost.push(node.clone());
-        drop(nodes);
-        if !at_rest {
-            node.stop(Call::default(), Reply::new(|_| ()));
-        }
-    }
-
-    /// Ends lost nodes that have come to rest; that takes no time.
-    fn sweep(&self) {
-        let ended: Vec<Node> = {
-            let mut nodes = self.lock();
-            let (ended, busy) = std::mem::take(&mut nodes.lost).into_iter().partition(at_rest);
-            nodes.lost = busy;
-            ended
-        };
-        ended.iter().for_each(destroy);
+    /// Who is told of nodes that the idle limit ended.
+    pub fn idle_listener(&self) -> &IdleListener {
+        &self.idle_listener
     }
 
     /// Destroys and joins everything; later nodes are refused.
@@ -129,29 +111,15 @@ impl Registry {
         let nodes: Vec<Node> = {
             let mut nodes = self.lock();
             nodes.ended = true;
-            let lost = std::mem::take(&mut nodes.lost);
-            nodes.live.drain().map(|(_, node)| node).chain(lost).collect()
+            nodes.live.drain().map(|(_, node)| node).collect()
         };
-        destroy_all(&nodes);
+        destroy_together(&nodes, None);
+        end_orphans();
+        self.idle_listener.forget();
     }
 
     fn lock(&self) -> MutexGuard<'_, Nodes> {
         // The map is whole between any two statements: a panic elsewhere does not spoil it.
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// All at once: each may take its `destroyTimeoutMs`, and an ending worker must not wait for their sum.
-fn destroy_all(nodes: &[Node]) {
-    // A bug in there must not unwind into Node; what it left goes with the process.
-    let _ = panics::caught(|| Ok(destroy_together(nodes, None)));
-}
-
-fn destroy(node: &Node) {
-    // One node's bug must not keep the others alive.
-    let _ = panics::caught(|| Ok(node.destroy()));
-}
-
-fn at_rest(node: &Node) -> bool {
-    matches!(node.state(), State::Idle | State::Fenced | State::Destroyed)
 }

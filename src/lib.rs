@@ -20,6 +20,7 @@ mod entry;
 mod env;
 mod errors;
 mod functions;
+mod idle;
 mod js;
 mod log;
 mod node;

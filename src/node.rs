@@ -36,14 +36,15 @@ pub struct MdkNode {
 
 #[napi]
 impl MdkNode {
-    /// Validates everything, opens nothing, starts nothing.
+    /// Validates everything, opens nothing, starts nothing. Nodes of one wallet in one process share what runs, so they must have
+    /// the same options, but for `jitRoute` and `destroyTimeoutMs`.
     ///
     /// Throws `INVALID_OPTION` with `option` set to the name of the first wrong option, dotted inside an object.
     #[napi(constructor, ts_args_type = "options: MdkNodeOptions")]
-    pub fn new(env: &Env, options: Unknown) -> napi::Result<Self> {
+    pub fn new(env: &Env, options: Unknown, created_at: Option<String>) -> napi::Result<Self> {
         entry(env, || {
             let config = Config::parse(options::parse(env, &options)?)?;
-            Ok(MdkNode { handle: env::registry(env)?.adopt(Node::new(config))? })
+            Ok(MdkNode { handle: env::registry(env)?.open(config, created_at)? })
         })
     }
 
@@ -80,7 +81,8 @@ impl MdkNode {
         })
     }
 
-    /// Commits for the last time, disconnects and releases the wallet. The object stays usable. Idempotent.
+    /// Commits for the last time, disconnects and releases the wallet, unless another node of it in this process goes on. The object
+    /// stays usable. Idempotent.
     #[napi(ts_args_type = "options?: CallOptions", ts_return_type = "Promise<void>")]
     pub fn stop<'e>(&self, env: &'e Env, options: Unknown, cancel: Option<&CancelToken>) -> napi::Result<Object<'e>> {
         entry(env, || {
@@ -115,7 +117,8 @@ impl MdkNode {
     }
 
     /// Ends the node, from any state, also while a call waits: that one rejects with `NODE_DESTROYED`. Disconnects, commits
-    /// and releases within `destroyTimeoutMs`, then joins the node's thread. Synchronous, idempotent, never throws; what could
+    /// and releases within `destroyTimeoutMs`, then joins the node's thread, unless another node of the wallet in this process goes
+    /// on: the last one does it. Synchronous, idempotent, never throws; what could
     /// not be done in time is in `lastDestroy`.
     #[napi]
     pub fn destroy(&self, env: &Env) -> napi::Result<()> {
@@ -255,6 +258,16 @@ impl MdkNode {
             let wait = args::millis_or("timeoutMs", &timeout_ms, Duration::ZERO)?;
             let call = args::call(env, &options, cancel)?;
             mapped(env, &self.handle, event, |reply| self.node().next_event(wait, call, reply))
+        })
+    }
+
+    /// The next event for an `events()` loop, which waits without end.
+    /// @internal
+    #[napi]
+    pub fn await_event<'e>(&self, env: &'e Env, cancel: Option<&CancelToken>) -> napi::Result<Object<'e>> {
+        entry(env, || {
+            let call = args::abortable(cancel)?;
+            mapped(env, &self.handle, event, |reply| self.node().await_event(call, reply))
         })
     }
 

@@ -32,6 +32,11 @@ export interface MdkNodeOptions {
   lease?: LeaseOptions
   /** How long `destroy()` may take, in milliseconds. Default 250. */
   destroyTimeoutMs?: number
+  /**
+   * A node that runs without a call for so long stops itself, in milliseconds; 0: never. Default 30000. A call that waits, a payment
+   * under way and a `receivePayment` are reasons to stay; an event that nobody acks and an `events()` loop are none.
+   */
+  maxIdleMs?: number
   /** What an LSP may keep of a payment beyond an agreed quote, in millionths. Default 30000. */
   maxSkimPpm?: number
   /** And on top of that, in millisatoshi. Default 0. */

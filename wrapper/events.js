@@ -6,9 +6,6 @@ const { CancelToken } = require('./native.js')
 const { fromNative } = require('./errors.js')
 const { follow } = require('./signal.js')
 
-/** One native wait; the iterator waits again. Long enough to cost nothing, short of a timer that never ends. */
-const WAIT_MS = 60_000
-
 function events(node, signal) {
   const token = new CancelToken()
   let closed = false
@@ -17,8 +14,7 @@ function events(node, signal) {
     const unfollow = follow(signal, token)
     try {
       for (;;) {
-        const event = await node.nextEvent(WAIT_MS, undefined, token)
-        if (event === null) continue
+        const event = await node.awaitEvent(token)
         // Kept: the handler owns the event now, and may change it.
         const { id } = event
         yield event

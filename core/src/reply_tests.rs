@@ -44,12 +44,30 @@ fn a_reply_that_was_answered_or_dropped_is_owed_no_more() {
 }
 
 #[test]
+fn an_answer_is_waited_for_until_it_is_given_or_nobody_can_give_it() {
+    let owed = Owed::default();
+    assert!(!owed.is_waiting());
+    let (first, first_answers) = reply();
+    let (second, second_answers) = reply();
+    let (first, second) = (owed.note(first), owed.note(second));
+    let twin = first.clone();
+    first.send(Ok(1));
+    assert!(twin.is_settled() && !second.is_settled());
+    assert!(owed.is_waiting());
+    twin.send(Ok(2));
+    assert_eq!(all(&first_answers), [Ok(1)], "the first answer counts");
+    drop(second);
+    assert_eq!(all(&second_answers), [Err(Code::NodeDestroyed)]);
+    assert!(!owed.is_waiting());
+}
+
+#[test]
 fn a_reply_that_a_panic_drops_is_internal() {
     let (reply, answers) = reply();
     let owed = Owed::default();
-    let reply = owed.note(reply);
+    let due = owed.note(reply);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
-        let _reply = reply;
+        let _due = due;
         panic!("as asked");
     }));
     assert!(panicked.is_err());

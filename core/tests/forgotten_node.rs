@@ -6,7 +6,7 @@
 use mayfly_core::config::{Config, RawConfig, RawTimeouts};
 use mayfly_core::error::Code;
 use mayfly_core::keys::generate_mnemonic;
-use mayfly_core::node::{Call, Node};
+use mayfly_core::node::{Call, Node, Origin};
 use mayfly_core::reply::Reply;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -46,7 +46,7 @@ fn a_node_that_is_dropped_ends_its_thread_whatever_it_is_doing() {
     .unwrap();
     assert_eq!(node_threads(), 0);
     for starts in [false, true] {
-        let node = Node::new(config.clone());
+        let node = Node::new(config.clone(), Origin::default()).unwrap();
         assert_eq!(node_threads(), 0, "a new node has no thread");
         let (sender, answer) = mpsc::channel();
         if starts {

@@ -52,6 +52,8 @@ pub struct RawConfig {
     pub lease: RawLease,
     /// 1 to 10,000 ms, default 250.
     pub destroy_timeout_ms: Option<f64>,
+    /// 0 (never) to 86,400,000 ms, default 30,000.
+    pub max_idle_ms: Option<f64>,
     /// 0 to 1,000,000, default 30,000.
     pub max_skim_ppm: Option<f64>,
     /// Millisatoshi, default 0.
@@ -179,6 +181,8 @@ pub struct Config {
     pub lease: LeasePolicy,
     /// How long `destroy()` may take.
     pub destroy_timeout: Duration,
+    /// How long a node may run without a call; `None`: for ever.
+    pub max_idle: Option<Duration>,
     /// What the LSP may keep.
     pub skim: SkimLimit,
     /// Channels whose state is lost are given up: the user's explicit word.
@@ -207,10 +211,31 @@ impl Config {
             store: store_url::store_url(&raw.store, network)?,
             lease: waits::lease(&raw.lease)?,
             destroy_timeout: waits::destroy_timeout(raw.destroy_timeout_ms)?,
+            max_idle: waits::max_idle(raw.max_idle_ms)?,
             skim: skim(&raw)?,
             recover: recover(raw.recover.as_deref())?,
             timeouts: waits::timeouts(&raw.timeouts)?,
         })
+    }
+}
+
+impl Config {
+    /// The first option in which another node of the same wallet differs, as JavaScript spells it. What each node has for itself
+    /// does not count: the route that it mints with, and how long its `destroy()` may take.
+    pub fn differs(&self, other: &Config) -> Option<&'static str> {
+        let same = [
+            ("esploraUrl", self.esplora_url == other.esplora_url),
+            ("lspNodeId", self.lsp.node_id == other.lsp.node_id),
+            ("lspAddress", self.lsp == other.lsp),
+            ("store", self.store == other.store),
+            ("lease", self.lease == other.lease),
+            ("maxIdleMs", self.max_idle == other.max_idle),
+            ("maxSkimPpm", self.skim.ppm == other.skim.ppm),
+            ("maxSkimBaseMsat", self.skim.base_msat == other.skim.base_msat),
+            ("recover", self.recover == other.recover),
+            ("timeouts", self.timeouts == other.timeouts),
+        ];
+        same.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
     }
 }
 
@@ -251,6 +276,7 @@ impl fmt::Debug for Config {
             .field("store", &self.store)
             .field("lease", &self.lease)
             .field("destroy_timeout", &self.destroy_timeout)
+            .field("max_idle", &self.max_idle)
             .field("skim", &self.skim)
             .field("recover", &self.recover)
             .field("timeouts", &self.timeouts)

@@ -19,6 +19,11 @@ const LEASE_TTL_MS: RangeInclusive<u64> = 2_000..=600_000;
 const DESTROY_MS: RangeInclusive<u64> = 1..=10_000;
 const DESTROY_DEFAULT: Duration = Duration::from_millis(250);
 
+/// A day: longer is `0`, for ever.
+const MAX_IDLE_MS: RangeInclusive<u64> = 0..=86_400_000;
+/// Longer than any pause inside one request, shorter than what a second instance should wait for.
+const MAX_IDLE_DEFAULT: Duration = Duration::from_secs(30);
+
 pub(super) fn lease(raw: &RawLease) -> Result<LeasePolicy> {
     let attempts = match raw.attempts {
         None => 8,
@@ -45,6 +50,12 @@ pub(super) fn lease(raw: &RawLease) -> Result<LeasePolicy> {
 
 pub(super) fn destroy_timeout(raw: Option<f64>) -> Result<Duration> {
     milliseconds("destroyTimeoutMs", raw, DESTROY_MS, DESTROY_DEFAULT)
+}
+
+/// 0 is never.
+pub(super) fn max_idle(raw: Option<f64>) -> Result<Option<Duration>> {
+    let idle = milliseconds("maxIdleMs", raw, MAX_IDLE_MS, MAX_IDLE_DEFAULT)?;
+    Ok(Some(idle).filter(|idle| !idle.is_zero()))
 }
 
 /// The table, with its order kept: a wait inside another is never longer than that one.

@@ -217,12 +217,13 @@ fn number(input: &[u8]) -> bool {
             }
         }
     }
-    let options: [fn(&mut RawConfig, Option<f64>); 15] = [
+    let options: [fn(&mut RawConfig, Option<f64>); 16] = [
         |raw, value| raw.lease.ttl_ms = value,
         |raw, value| raw.lease.attempts = value,
         |raw, value| raw.lease.base_delay_ms = value,
         |raw, value| raw.lease.max_wait_ms = value,
         |raw, value| raw.destroy_timeout_ms = value,
+        |raw, value| raw.max_idle_ms = value,
         |raw, value| raw.max_skim_ppm = value,
         |raw, value| raw.max_skim_base_msat = value,
         |raw, value| raw.timeouts.chain_ms = value,

@@ -6,9 +6,9 @@
 
 use super::link::{Dialer, Dialled, Peers};
 use super::receive::ReceiveProgress;
+use super::resident::Resident;
 use super::session::{Contact, Session};
 use super::tend::Tending;
-use super::Shared;
 use crate::chain::esplora::{Esplora, Tip};
 use crate::chain::fees::Fees;
 use crate::chain::sync::{self, Watched};
@@ -36,7 +36,7 @@ use tokio::time::Instant;
 
 /// Everything that needs no I/O.
 struct Prepared {
-    shared: Arc<Shared>,
+    resident: Arc<Resident>,
     config: Arc<Config>,
     wallet: WalletId,
     engine: Engine,
@@ -60,8 +60,8 @@ struct Gathered {
 }
 
 /// Claims, loads, syncs, and connects if `connects`. Dropping the future at any point leaves nothing behind.
-pub(super) async fn boot(shared: Arc<Shared>, stats: Arc<Stats>, connects: bool) -> Result<Session> {
-    let gathered = prepare(shared, stats)?.gather(connects).await?;
+pub(super) async fn boot(resident: Arc<Resident>, stats: Arc<Stats>, connects: bool) -> Result<Session> {
+    let gathered = prepare(resident, stats)?.gather(connects).await?;
     let (mut session, dialled) = gathered.restore().await?;
     // What is ours on chain does not wait for the LSP, which may be the thief: it would never answer.
     if session.wallet.claims_on_chain() {
@@ -89,10 +89,10 @@ pub(super) fn claimant(config: &Config) -> Claimant {
     Claimant { pid: std::process::id(), host, ttl: config.lease.ttl }
 }
 
-fn prepare(shared: Arc<Shared>, stats: Arc<Stats>) -> Result<Prepared> {
-    let config = Arc::clone(&shared.config);
-    let wallet = shared.wallet_id()?;
-    let keys = shared.keys()?.manager();
+fn prepare(resident: Arc<Resident>, stats: Arc<Stats>) -> Result<Prepared> {
+    let config = Arc::clone(&resident.config);
+    let wallet = resident.wallet_id()?;
+    let keys = resident.keys()?.manager();
     let fees = Arc::new(Fees::default());
     let params = EngineParams {
         network: config.network,
@@ -116,7 +116,7 @@ fn prepare(shared: Arc<Shared>, stats: Arc<Stats>) -> Result<Prepared> {
     let esplora = Esplora::new(&config.esplora_url, config.network, &config.timeouts, resolver.clone())?;
     let dialer = Dialer::new(config.lsp.clone(), resolver, config.timeouts).counting(Arc::clone(&stats));
     Ok(Prepared {
-        shared,
+        resident,
         config,
         wallet,
         engine,
@@ -164,7 +164,7 @@ impl Gathered {
     /// Reads the state and brings it to the chain's tip.
     async fn restore(self) -> Result<(Session, Option<Dialled>)> {
         let Gathered { prepared, snapshot, committer, began, tip, dialled } = self;
-        let Prepared { shared, config, engine, fees, peers, lsp, dialer, esplora, stats, .. } = prepared;
+        let Prepared { resident, config, engine, fees, peers, lsp, dialer, esplora, stats, .. } = prepared;
         let best = BestBlock::new(tip.hash, tip.height);
         let terms = Terms { lsp: config.lsp.node_id, skim: config.skim, recover: config.recover };
         let wallet = Wallet::restore(engine, &snapshot.rows, committer, best, terms, Arc::clone(&fees))?;
@@ -181,11 +181,11 @@ impl Gathered {
         wallet.caught_up()?;
         failpoint::reached(Point::AfterSync);
         lsp.attach(&wallet.loaded)?;
-        shared.learnt(wallet.row.route_of(&config.lsp.node_id));
+        resident.learnt(wallet.row.route_of(&config.lsp.node_id));
         stats.reached(Phase::Synced);
         let session = Session {
             config,
-            shared,
+            resident,
             stats,
             wallet,
             peers,
@@ -239,9 +239,9 @@ pub(super) fn open_store(config: &Config, wallet: WalletId) -> Box<dyn Store> {
 }
 
 /// A claim without LDK, for work on rows alone.
-pub(super) async fn claim_rows(shared: &Shared) -> Result<(Committer, Snapshot)> {
-    let config = &shared.config;
-    let mut store = open_store(config, shared.wallet_id()?);
+pub(super) async fn claim_rows(resident: &Resident) -> Result<(Committer, Snapshot)> {
+    let config = &resident.config;
+    let mut store = open_store(config, resident.wallet_id()?);
     let snapshot = claim_within(store.as_mut(), &claimant(config), &config.lease).await?;
     Ok((Committer::new(store, &snapshot, config.timeouts.commit), snapshot))
 }

@@ -1,18 +1,19 @@
 //! What the handle asks of the worker, and how a caller stops waiting.
 
-use super::flight::{Boarding, Flight};
+use super::flight::Boarding;
+use super::handle::Handle;
 use super::watch::WatchReport;
 use crate::error::{Code, Error, Result};
 use crate::events::PaymentEvent;
 use crate::invoice::{Invoice, MintRequest};
 use crate::lsp::JitRoute;
-use crate::reply::Reply;
+use crate::reply::Due;
 use crate::wallet::ledger::{LedgerEntry, Query};
 use crate::wallet::view::{Balance, ChannelSummary};
 use bitcoin::{Address, ScriptBuf, Txid};
 use lightning::ln::types::ChannelId;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{oneshot, Notify};
@@ -20,12 +21,46 @@ use tokio::time::Instant;
 
 /// A caller's way to end a wait: cloned into the call, cancelled from any thread.
 #[derive(Clone, Default)]
-pub struct CancelToken(Arc<Notify>);
+pub struct CancelToken(Arc<Token>);
+
+#[derive(Default)]
+struct Token {
+    heard: Notify,
+    unheard: Mutex<Unheard>,
+}
+
+/// While nobody can hear it: what its caller is then told.
+#[derive(Default)]
+struct Unheard {
+    fired: bool,
+    tell: Option<Box<dyn FnOnce() + Send>>,
+}
 
 impl CancelToken {
     /// Ends the call that carries this token with `ABORTED`.
     pub fn cancel(&self) {
-        self.0.notify_one();
+        let mut unheard = self.unheard();
+        unheard.fired = true;
+        let tell = unheard.tell.take();
+        drop(unheard);
+        self.0.heard.notify_one();
+        if let Some(tell) = tell {
+            tell();
+        }
+    }
+
+    /// The call is parked: when it is cancelled (or was), `tell` is called.
+    fn unheard_by(&self, tell: impl FnOnce() + Send + 'static) {
+        let mut unheard = self.unheard();
+        if unheard.fired {
+            drop(unheard);
+            return tell();
+        }
+        unheard.tell = Some(Box::new(tell));
+    }
+
+    fn unheard(&self) -> MutexGuard<'_, Unheard> {
+        self.0.unheard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -78,6 +113,8 @@ pub enum Command {
     Stop {
         pending: Pending<()>,
     },
+    /// Something changed that is no command.
+    Look,
     Route {
         pending: Pending<JitRoute>,
     },
@@ -86,20 +123,16 @@ pub enum Command {
         pending: Pending<Invoice>,
     },
     NextEvent {
-        wait: Duration,
+        /// `None`: for ever.
+        wait: Option<Duration>,
         pending: Pending<Option<PaymentEvent>>,
     },
     Ack {
         id: String,
         pending: Pending<()>,
     },
-    /// Leads the flight of this wallet.
+    /// Leads the wallet's flight, or joins it.
     ReceiveBegin {
-        boarding: Boarding,
-        flight: Flight,
-    },
-    /// Joins the flight that this node leads.
-    Join {
         boarding: Boarding,
     },
     ReceiveNext {
@@ -143,7 +176,8 @@ impl Command {
             }
             Command::Address { pending } => pending.send(Err(error)),
             Command::SendAll { pending, .. } => pending.send(Err(error)),
-            Command::ReceiveBegin { boarding, .. } | Command::Join { boarding } => boarding.send(Err(error)),
+            Command::Look => {}
+            Command::ReceiveBegin { boarding } => boarding.send(Err(error)),
             Command::Route { pending } => pending.send(Err(error)),
             Command::Mint { pending, .. } => pending.send(Err(error)),
             Command::NextEvent { pending, .. } | Command::ReceiveNext { pending } => pending.send(Err(error)),
@@ -151,6 +185,17 @@ impl Command {
             Command::Balance { pending } => pending.send(Err(error)),
             Command::Channels { pending } => pending.send(Err(error)),
             Command::Payments { pending, .. } => pending.send(Err(error)),
+        }
+    }
+
+    /// The resident that had it is closed. A wait without end goes on, if its node does; anything else is answered by being dropped.
+    pub fn resettle(self) {
+        match self {
+            Command::NextEvent { wait: None, pending } if !pending.is_abandoned() => {
+                let (handle, pending) = (Arc::clone(pending.handle()), pending.disarm());
+                handle.park(Command::NextEvent { wait: None, pending });
+            }
+            other => drop(other),
         }
     }
 }
@@ -164,30 +209,27 @@ pub enum Ready {
     Served,
 }
 
-/// An answer that somebody owes. The caller's clock runs from the call on; it is looked at, and the caller's signal heard,
-/// from `arm` on, which happens on a worker's runtime. Unanswered, it can be armed again on another's.
+/// An answer that is owed to a call of some node. The caller's clock runs from the call on; it is looked at, and the caller's signal
+/// and the node's end heard, from `arm` on, which happens on the worker's runtime. Unanswered, it can be armed again on another's.
 pub struct Pending<T> {
-    /// Shared with the task that watches the caller's bounds: whoever takes the reply first answers.
-    slot: Slot<T>,
+    /// Shared with the task that watches the caller's bounds: whoever answers first does.
+    due: Due<T>,
+    handle: Arc<Handle>,
     call: Call,
     deadline: Option<Instant>,
     watch: Option<oneshot::Sender<()>>,
 }
 
-type Slot<T> = Arc<Mutex<Option<Reply<T>>>>;
-
-fn answer<T>(slot: &Slot<T>, result: Result<T>) {
-    let reply = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(reply) = reply {
-        reply.send(result);
-    }
-}
-
 impl<T: Send + 'static> Pending<T> {
     /// From a caller's reply and bounds.
-    pub fn new(reply: Reply<T>, call: Call) -> Self {
+    pub fn new(handle: Arc<Handle>, due: Due<T>, call: Call) -> Self {
         let deadline = call.timeout.map(|timeout| Instant::now() + timeout);
-        Pending { slot: Arc::new(Mutex::new(Some(reply))), call, deadline, watch: None }
+        Pending { due, handle, call, deadline, watch: None }
+    }
+
+    /// Whose call it is.
+    pub fn handle(&self) -> &Arc<Handle> {
+        &self.handle
     }
 
     /// Listens to the caller's bounds from now on. On the worker's runtime.
@@ -201,31 +243,39 @@ impl<T: Send + 'static> Pending<T> {
     /// The same, and `other` may answer, too.
     pub fn arm_with(mut self, other: impl Future<Output = Result<T>> + Send + 'static) -> Self {
         let (watch, answered) = oneshot::channel();
-        let (slot, cancel) = (Arc::clone(&self.slot), self.call.cancel.clone());
+        let (due, cancel, gone) = (self.due.clone(), self.call.cancel.clone(), self.handle.gone());
         let (deadline, timeout) = (self.deadline, self.call.timeout.unwrap_or_default());
+        let last_call = Arc::clone(&self.handle.last_call);
         tokio::spawn(async move {
             let result = tokio::select! {
                 biased;
                 _ = answered => return,
-                () = cancelled(cancel) => Err(Error::new(Code::Aborted, "the caller's signal fired")),
+                () = gone => Err(Error::destroyed()),
+                () = cancelled(cancel) => Err(aborted()),
                 () = passed(deadline) => Err(timed_out(timeout)),
                 result = other => result,
             };
-            answer(&slot, result);
+            last_call.touch();
+            due.send(result);
         });
         self.watch = Some(watch);
         self
     }
 
-    /// Listens to nobody any more, until it is armed again.
+    /// Listens to nobody any more, but for the caller's signal, until it is armed again.
     pub fn disarm(mut self) -> Self {
         self.watch = None;
+        if let Some(cancel) = &self.call.cancel {
+            let answer = self.due.sender();
+            cancel.unheard_by(move || answer(Err(aborted())));
+        }
         self
     }
 
     /// Answers, on this thread, before anything else happens.
     pub fn send(self, result: Result<T>) {
-        answer(&self.slot, result);
+        self.handle.touch();
+        self.due.send(result);
     }
 
     /// Answers with what comes of `work`, which ends when the caller no longer waits.
@@ -240,7 +290,7 @@ impl<T: Send + 'static> Pending<T> {
 
     /// Whether the caller no longer waits.
     pub fn is_abandoned(&self) -> bool {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        self.due.is_settled()
     }
 
     /// Ready when the caller no longer waits.
@@ -261,9 +311,13 @@ async fn passed(deadline: Option<Instant>) {
 
 async fn cancelled(token: Option<CancelToken>) {
     match token {
-        Some(token) => token.0.notified().await,
+        Some(token) => token.0.heard.notified().await,
         None => std::future::pending().await,
     }
+}
+
+fn aborted() -> Error {
+    Error::new(Code::Aborted, "the caller's signal fired")
 }
 
 fn timed_out(after: Duration) -> Error {

@@ -17,6 +17,8 @@ pub(super) struct Mailbox {
 #[derive(Default)]
 struct Inner {
     queue: VecDeque<Command>,
+    /// Waits that are no reason to work; the next worker has them first.
+    parked: Vec<Command>,
     /// The worker takes commands. Its thread may still be ending when this is false.
     working: bool,
     thread: Option<JoinHandle<()>>,
@@ -28,36 +30,60 @@ impl Mailbox {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands a command over; `spawn` starts a worker if none works. After `close` the command is dropped, which answers
-    /// `NODE_DESTROYED`.
-    pub fn send(&self, command: Command, spawn: impl FnOnce() -> std::io::Result<JoinHandle<()>>) {
-        let mut inner = self.lock();
-        if inner.closed {
+    /// Locked, with no worker on its way out: one that took its leave is joined, which takes no time.
+    fn settled(&self) -> MutexGuard<'_, Inner> {
+        loop {
+            let mut inner = self.lock();
+            if inner.working {
+                return inner;
+            }
+            let Some(ended) = inner.thread.take() else { return inner };
+            // Not under the lock: what it lets go of may be a node, whose end comes by here.
             drop(inner);
-            drop(command);
-            return;
+            let _ = ended.join();
         }
-        if !inner.working {
-            // The last worker took its leave under this lock and touches nothing any more.
-            if let Some(ended) = inner.thread.take() {
-                let _ = ended.join();
-            }
-            match spawn() {
-                Ok(thread) => {
-                    inner.thread = Some(thread);
-                    inner.working = true;
-                }
-                Err(error) => {
-                    drop(inner);
-                    command.fail(Error::new(
-                        Code::Internal,
-                        format!("the operating system refuses a new thread: {error}"),
-                    ));
-                    return;
-                }
-            }
+    }
+
+    /// Hands a command over; `spawn` starts a worker if none works. After `close` it comes back.
+    pub fn send(&self, command: Command, spawn: impl FnOnce() -> std::io::Result<JoinHandle<()>>) -> Option<Command> {
+        let mut inner = self.settled();
+        if inner.closed {
+            return Some(command);
+        }
+        if let Err(error) = inner.work(spawn) {
+            drop(inner);
+            command.fail(Error::new(Code::Internal, format!("the operating system refuses a new thread: {error}")));
+            return None;
         }
         inner.queue.push_back(command);
+        drop(inner);
+        self.arrived.notify_one();
+        None
+    }
+
+    /// Keeps a command for the worker, without starting one. After `close` it comes back.
+    pub fn park(&self, command: Command) -> Option<Command> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Some(command);
+        }
+        if inner.working {
+            inner.queue.push_back(command);
+            drop(inner);
+            self.arrived.notify_one();
+        } else {
+            inner.parked.push(command);
+        }
+        None
+    }
+
+    /// Lets whoever waits look again: the worker, or one that is started for those who are parked.
+    pub fn nudge(&self, spawn: impl FnOnce() -> std::io::Result<JoinHandle<()>>) {
+        let mut inner = self.settled();
+        if inner.closed || !inner.working && (inner.parked.is_empty() || inner.work(spawn).is_err()) {
+            return;
+        }
+        inner.queue.push_back(Command::Look);
         drop(inner);
         self.arrived.notify_one();
     }
@@ -77,12 +103,13 @@ impl Mailbox {
         }
     }
 
-    /// A command that is there, or the worker's leave: after `None` it must end.
-    pub fn next_or_leave(&self) -> Option<Command> {
+    /// A command that is there, or the worker's leave: after `None` it must end, and `parked` is kept.
+    pub fn next_or_leave(&self, parked: &mut Vec<Command>) -> Option<Command> {
         let mut inner = self.lock();
         let next = inner.queue.pop_front();
         if next.is_none() {
             inner.working = false;
+            inner.parked.append(parked);
         }
         next
     }
@@ -101,13 +128,25 @@ impl Mailbox {
         }
     }
 
-    /// No more commands. What waits is answered `NODE_DESTROYED`; the worker's thread is handed out to be joined.
-    pub fn close(&self) -> Option<JoinHandle<()>> {
+    /// No more commands. What waits comes out, and the worker's thread, to be joined.
+    pub fn close(&self) -> (Vec<Command>, Option<JoinHandle<()>>) {
         let mut inner = self.lock();
         inner.closed = true;
-        let (queue, thread) = (std::mem::take(&mut inner.queue), inner.thread.take());
-        drop(inner);
-        drop(queue);
-        thread
+        let parked = std::mem::take(&mut inner.parked);
+        (inner.queue.drain(..).chain(parked).collect(), inner.thread.take())
+    }
+}
+
+impl Inner {
+    /// Sees to it that a worker works.
+    fn work(&mut self, spawn: impl FnOnce() -> std::io::Result<JoinHandle<()>>) -> std::io::Result<()> {
+        if self.working {
+            return Ok(());
+        }
+        self.thread = Some(spawn()?);
+        self.working = true;
+        let parked = std::mem::take(&mut self.parked);
+        self.queue.extend(parked);
+        Ok(())
     }
 }

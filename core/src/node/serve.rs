@@ -2,8 +2,10 @@
 
 use super::boot::follow_chain;
 use super::close::{self, CloseWaiter};
-use super::command::{Command, Pending, Ready};
-use super::flight::Flight;
+use super::command::{Command, Pending};
+use super::flight::{Boarding, Flight};
+use super::handle::Handle;
+use super::idle;
 use super::link::Link;
 use super::mailbox::Mailbox;
 use super::receive::Verdict;
@@ -87,12 +89,7 @@ enum Happened {
 }
 
 /// Serves until stopped. An error means that the node is over.
-pub(super) async fn serve(
-    session: &mut Session,
-    waiting: &mut Waiting,
-    mailbox: &Mailbox,
-    transient: bool,
-) -> Result<End> {
+pub(super) async fn serve(session: &mut Session, waiting: &mut Waiting, mailbox: &Mailbox) -> Result<End> {
     let mut ticks = Ticks::new();
     let mut chain_work: Option<ChainWork> = None;
     let mut stop_deadline: Option<Instant> = None;
@@ -103,30 +100,33 @@ pub(super) async fn serve(
         session.turn().await?;
         session.close_unasked().await?;
         waiting.drop_abandoned();
+        replace_leader(session, waiting, false);
         close::pursue(session, waiting).await?;
         tend::begin(session, waiting);
-        let stays = !transient || session.shared.is_wanted();
+        let idle_at = idle::let_rest(session, waiting);
+        let stays = session.resident.is_wanted();
         if watch::attend(session, waiting, stays) && chain_work.is_none() {
             chain_work = Some(chain_turn(session));
         }
         answer(session, waiting).await?;
 
-        // Deaf, a holder must not keep others out.
-        let is_deaf = session.link.is_none() && waiting.connecting.is_none();
-        let is_done = !waiting.needs_session() && !session.receive_progress.is_active();
-        if is_done && (is_deaf || !stays) && stop_deadline.is_none() {
-            if !session.needs_lsp() {
-                waiting.abort_tasks();
+        match departure(session, waiting, stays) {
+            Departure::None => stop_deadline = None,
+            _ if stop_deadline.is_some() => {}
+            Departure::Done => {
+                if !session.needs_lsp() {
+                    waiting.abort_tasks();
+                }
+                stop_deadline = Some(Instant::now() + session.config.timeouts.stop);
             }
-            stop_deadline = Some(Instant::now() + session.config.timeouts.stop);
-        }
-        if stop_deadline.is_none() && !waiting.stops.is_empty() {
-            // What the caller began before is over; a connection that is still being made is not worth waiting for.
-            waiting.abort_tasks();
-            stop_deadline = Some(Instant::now() + session.config.timeouts.stop);
+            Departure::Stopped => {
+                // What the caller began before is over; a connection that is still being made is not worth waiting for.
+                waiting.abort_tasks();
+                stop_deadline = Some(Instant::now() + session.config.timeouts.stop);
+            }
         }
         let mut wake_at = waiting.next_deadline();
-        for at in [session.reestablishes_until(), session.patient_until()].into_iter().flatten() {
+        for at in [session.reestablishes_until(), session.patient_until(), idle_at].into_iter().flatten() {
             wake_at = sooner(wake_at, at);
         }
         if let Some(deadline) = stop_deadline {
@@ -150,6 +150,13 @@ pub(super) async fn serve(
                 (Verdict::Quiet, None) if session.tending.is_looking() => {
                     wake_at = session.receive_progress.deadline().map_or(wake_at, |at| sooner(wake_at, at));
                 }
+                // Another node of the wallet goes on: no goodbye, so nobody can have missed anything.
+                (Verdict::Quiet, None) if goes_on_for_others(session, waiting) => {
+                    waiting.flight.iter_mut().for_each(Flight::complete);
+                    finish_receive(session, waiting);
+                    replace_leader(session, waiting, true);
+                    continue;
+                }
                 (Verdict::Quiet, None) => {
                     let deadline = session.receive_progress.deadline().unwrap_or_else(Instant::now);
                     if depart(session, waiting, deadline).await? {
@@ -172,9 +179,8 @@ pub(super) async fn serve(
                     tracing::info!("the connection to the LSP ended; connecting again for the call in progress");
                     reconnect(session, waiting).await?;
                 } else if !departing {
-                    // Deaf, and nobody asks: a holder that hears nothing must not keep others out.
+                    // Deaf, and nobody asks: a holder that hears nothing must not keep others out. Who comes now is served all the same.
                     tracing::info!("the connection to the LSP ended and no call needs it; the node stops");
-                    stop_deadline = Some(Instant::now());
                 }
             }
             Happened::Connected(result) => {
@@ -224,6 +230,65 @@ pub(super) async fn serve(
             Happened::Looked(found) => tend::act(session, waiting, found).await?,
         }
     }
+}
+
+/// Whether it is time to leave, and why.
+enum Departure {
+    None,
+    /// Nobody needs the session.
+    Done,
+    /// `stop()` was called.
+    Stopped,
+}
+
+fn departure(session: &mut Session, waiting: &mut Waiting, stays: bool) -> Departure {
+    if !waiting.stops.is_empty() {
+        let stopped: Vec<_> = waiting.stops.iter().map(|pending| pending.handle().id).collect();
+        if !stays && !waiting.serves_others_than(&stopped) {
+            return Departure::Stopped;
+        }
+        for pending in std::mem::take(&mut waiting.stops) {
+            stop_one(session, waiting, pending);
+        }
+    }
+    // Deaf, a holder must not keep others out.
+    let is_deaf = session.link.is_none() && waiting.connecting.is_none();
+    let is_done = !waiting.needs_session() && !session.receive_progress.is_active();
+    if is_done && (is_deaf || !stays) {
+        Departure::Done
+    } else {
+        Departure::None
+    }
+}
+
+/// A node stops, and others go on.
+fn stop_one(session: &mut Session, waiting: &mut Waiting, pending: Pending<()>) {
+    let led = waiting.is_led_by(pending.handle());
+    waiting.stop_one(pending.handle());
+    replace_leader(session, waiting, led);
+    pending.send(Ok(()));
+}
+
+/// A `receivePayment`: it leads from now on, or joins.
+fn board(session: &mut Session, waiting: &mut Waiting, boarding: Boarding) {
+    let until = Instant::now() + session.config.timeouts.lsp_request;
+    if let Some((limits, called)) = waiting.board(boarding, until, &session.resident) {
+        session.receive_progress.begin(limits, called);
+    }
+}
+
+/// A leader that `stopped`, or is gone, has a successor among those who waited for it.
+fn replace_leader(session: &mut Session, waiting: &mut Waiting, stopped: bool) {
+    if let Some(left) = waiting.leaderless(stopped) {
+        session.receive_progress.end();
+        left.into_iter().for_each(|boarding| board(session, waiting, boarding));
+    }
+}
+
+/// Whether the session goes on when the node whose `receivePayment` leads stops.
+fn goes_on_for_others(session: &Session, waiting: &Waiting) -> bool {
+    let leader = waiting.flight.as_ref().map(|flight| flight.leader().id);
+    session.resident.is_wanted_by_others(leader)
 }
 
 fn sooner(wake_at: Option<Instant>, at: Instant) -> Option<Instant> {
@@ -306,25 +371,33 @@ fn chain_turn(session: &Session) -> ChainWork {
 async fn handle(session: &mut Session, waiting: &mut Waiting, command: Command) {
     let timeouts = session.config.timeouts;
     match command {
+        Command::Look => {}
         Command::Start { receiving, pending } => {
             let until = Instant::now() + timeouts.lsp_request;
-            waiting.ready.push(ReadyWaiter { pending: pending.arm(), receiving, until });
+            session.resident.want(pending.handle());
+            waiting.starts(pending.handle());
+            waiting.ready.push(ReadyWaiter { pending: pending.arm(), receiving, leads: false, until });
         }
-        Command::Stop { pending } => waiting.stops.push(pending.arm()),
+        Command::Stop { pending } => {
+            session.resident.rest(pending.handle());
+            waiting.stops.push(pending.arm());
+        }
         Command::Route { pending } => waiting.routes.push(RouteWaiter::Route(pending.arm())),
         Command::Mint { request, pending } => waiting.routes.push(RouteWaiter::Mint(request, pending.arm())),
         Command::NextEvent { wait, pending } => {
-            waiting.events.push(EventWaiter { pending: pending.arm(), until: Instant::now() + wait });
+            let in_session = session.resident.is_started(pending.handle());
+            waiting.events.push(EventWaiter::new(pending, wait, in_session));
         }
         Command::Ack { id, pending } => acknowledge(session, &id, pending.arm()),
-        Command::ReceiveBegin { boarding, flight } => {
-            let until = Instant::now() + timeouts.lsp_request;
-            if let Some((limits, called)) = waiting.lead(boarding, flight, until) {
-                session.receive_progress.begin(limits, called);
-            }
+        Command::ReceiveBegin { boarding } => board(session, waiting, boarding),
+        Command::ReceiveNext { pending } if waiting.is_led_by(pending.handle()) => {
+            waiting.receive = Some(pending.arm())
         }
-        Command::Join { boarding } => waiting.join(boarding),
-        Command::ReceiveNext { pending } => waiting.receive = Some(pending.arm()),
+        // Its own session has ended.
+        Command::ReceiveNext { pending } => {
+            let error = pending.handle().take_receive_error();
+            pending.send(error.map_or(Ok(None), Err));
+        }
         Command::Watch { pending } => {
             waiting.watches.push(Watch::new(pending.arm(), Instant::now() + timeouts.lsp + timeouts.lsp_request));
         }
@@ -336,7 +409,7 @@ async fn handle(session: &mut Session, waiting: &mut Waiting, command: Command) 
         Command::Balance { pending } => pending.send(Ok(session.wallet.summary().balance)),
         Command::Channels { pending } => pending.send(Ok(session.wallet.summary().channels)),
         // Bounded by the store's own time-outs, and nothing is due here that could not wait for so long.
-        Command::Payments { query, pending } => pending.send_of(payments(&session.shared, &query)).await,
+        Command::Payments { query, pending } => pending.send_of(payments(&session.resident, &query)).await,
     }
 }
 
@@ -368,17 +441,12 @@ async fn answer(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
     let now = Instant::now();
     let summary_hashes =
         if waiting.events.is_empty() && waiting.receive.is_none() { None } else { Some(session.wallet.summary()) };
-    waiting.answer_events(now, &session.shared, |kind| oldest_event(session, kind, summary_hashes.as_ref()));
+    waiting.answer_events(now, |handle, kind| oldest_event(session, handle, kind, summary_hashes.as_ref()));
 
     let up = session.link.as_ref().is_some_and(Link::is_up);
     if up {
         let usable = session.can_receive();
-        let (ready, later) =
-            waiting.ready.drain(..).partition(|waiter| !waiter.receiving || usable || waiter.until <= now);
-        waiting.ready = later;
-        for waiter in Vec::<ReadyWaiter>::into_iter(ready) {
-            waiter.pending.send(Ok(Ready::Up));
-        }
+        waiting.answer_ready(usable, now);
     } else if waiting.needs_link() && session.link.is_none() && waiting.connecting.is_none() && waiting.stops.is_empty()
     {
         reconnect(session, waiting).await?;
@@ -389,12 +457,17 @@ async fn answer(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
     Ok(())
 }
 
-fn oldest_event(session: &Session, kind: Option<EventType>, summary: Option<&Summary>) -> Option<PaymentEvent> {
+fn oldest_event(
+    session: &Session,
+    handle: &Handle,
+    kind: Option<EventType>,
+    summary: Option<&Summary>,
+) -> Option<PaymentEvent> {
     let event = session
         .wallet
         .outbox
         .iter()
-        .find(|event| kind.is_none_or(|kind| event.event_type == kind) && session.shared.may_hand_out(&event.id))?;
+        .find(|event| kind.is_none_or(|kind| event.event_type == kind) && handle.may_hand_out(&event.id))?;
     let wake_by = summary.and_then(|summary| summary.wake_by_of(&event.payment_hash));
     Some(PaymentEvent { wake_by, ..event.clone() })
 }
@@ -404,7 +477,10 @@ fn answer_routes(session: &mut Session, waiting: &mut Waiting, up: bool) {
         for waiter in waiting.routes.drain(..) {
             match waiter {
                 RouteWaiter::Route(pending) => pending.send(Ok(route)),
-                RouteWaiter::Mint(request, pending) => pending.send(session.shared.mint(&request, &route)),
+                RouteWaiter::Mint(request, pending) => {
+                    let minted = pending.handle().mint(&request, &route);
+                    pending.send(minted);
+                }
             }
         }
     } else if up && waiting.learning.is_none() {
@@ -419,7 +495,7 @@ fn answer_routes(session: &mut Session, waiting: &mut Waiting, up: bool) {
 async fn remember_route(session: &mut Session, route: JitRoute) -> Result<()> {
     session.wallet.row.set_route(&session.config.lsp.node_id, route);
     session.commit().await?;
-    session.shared.learnt(Some(route));
+    session.resident.learnt(Some(route));
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 use super::link::{Dialer, Link, Peers};
 use super::patience::patience;
 use super::receive::ReceiveProgress;
+use super::resident::Resident;
 use super::tend::Tending;
-use super::Shared;
 use crate::chain::esplora::Esplora;
 use crate::chain::fees::Fees;
 use crate::chain::publish::{families, publish};
@@ -38,7 +38,7 @@ pub enum Contact {
 /// A wallet that is claimed and loaded. Dropping it gives the lock up; what is not committed was never said.
 pub(super) struct Session {
     pub config: Arc<Config>,
-    pub shared: Arc<Shared>,
+    pub resident: Arc<Resident>,
     pub stats: Arc<Stats>,
     pub wallet: Wallet,
     pub peers: Arc<Peers>,
@@ -129,7 +129,7 @@ impl Session {
         }
         self.receive_progress.saw_activity();
         self.broadcast(committed.transactions);
-        self.shared.set_wake_by(self.wallet.row.summary.wake_by());
+        self.resident.set_wake_by(self.wallet.row.summary.wake_by());
         Ok(())
     }
 

@@ -5,12 +5,14 @@
 
 use super::boot::{boot, claim_rows, open_store};
 use super::close::CloseWaiter;
-use super::command::Command;
+use super::command::{Command, Pending};
+use super::handle::Handle;
+use super::resident::Resident;
 use super::serve::{serve, unknown_event, End};
 use super::session::Session;
 use super::waiting::{EventWaiter, ReadyWaiter, RouteWaiter, Waiting};
 use super::watch::Watch;
-use super::{Shared, State};
+use super::State;
 use crate::checkpoint::rows;
 use crate::error::{Code, Error, Result};
 use crate::events::{Outbox, PaymentEvent};
@@ -38,74 +40,75 @@ const TEARDOWN_SHARE: f64 = 0.8;
 
 /// What the worker owns; a session that is here survives the cancellation of whatever ran it, so that it can be torn down.
 struct Worker {
-    shared: Arc<Shared>,
+    resident: Arc<Resident>,
     waiting: Waiting,
     session: Option<Session>,
 }
 
-/// Hands a command to a node's worker, which is started if none works.
-pub(super) fn send(shared: &Arc<Shared>, command: Command) {
-    shared.mailbox.send(command, || spawn(Arc::clone(shared)));
-}
-
-/// Starts the thread.
-fn spawn(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
-    shared.thread_begins();
+/// Starts the thread. Under the mailbox's lock.
+pub(super) fn spawn(resident: Arc<Resident>) -> std::io::Result<JoinHandle<()>> {
+    let number = resident.thread_begins();
     #[allow(clippy::disallowed_methods, reason = "this is the one place: one thread per running node")]
     let spawned = std::thread::Builder::new().name("mayfly".to_owned()).stack_size(STACK_BYTES).spawn({
-        let shared = Arc::clone(&shared);
-        move || run(&shared)
+        let resident = Arc::clone(&resident);
+        move || run(&resident, number)
     });
     if spawned.is_err() {
-        shared.thread_ended();
+        resident.thread_ended(number);
     }
     spawned
 }
 
-fn run(shared: &Arc<Shared>) {
+fn run(resident: &Arc<Resident>, number: u64) {
     let ran = catch_unwind(AssertUnwindSafe(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
         let runtime = match runtime {
             Ok(runtime) => runtime,
             Err(error) => {
                 let error = Error::new(Code::Internal, format!("no runtime: {error}"));
-                shared.mailbox.leave_for_good(Some(&error));
+                resident.mailbox.leave_for_good(Some(&error));
                 return;
             }
         };
-        runtime.block_on(live(Arc::clone(shared)));
+        runtime.block_on(live(Arc::clone(resident)));
         // Tasks and sockets end here, on this thread.
         drop(runtime);
     }));
     if ran.is_err() {
         tracing::error!(reason = %Error::panicked().message, "the node's thread ended");
-        // Also told to a `receivePayment` whose caller's own code runs just now.
-        shared.ended_with(Error::panicked());
-        shared.mailbox.leave_for_good(Some(&Error::panicked()));
+        resident.session_ended(Some(&Error::panicked()));
+        resident.mailbox.leave_for_good(Some(&Error::panicked()));
     }
-    shared.thread_ended();
+    resident.thread_ended(number);
 }
 
-async fn live(shared: Arc<Shared>) {
-    let mut worker = Worker { shared: Arc::clone(&shared), waiting: Waiting::default(), session: None };
+async fn live(resident: Arc<Resident>) {
+    let mut worker = Worker { resident: Arc::clone(&resident), waiting: Waiting::default(), session: None };
     let destroyed = tokio::select! {
         biased;
-        () = shared.destroy_signalled() => true,
-        () = worker.work() => false,
+        within = resident.destroy_signalled() => Some(within),
+        () = worker.work() => None,
     };
-    if destroyed {
-        worker.tear_down().await;
-        shared.mailbox.leave_for_good(None);
+    if let Some(within) = destroyed {
+        worker.tear_down(within).await;
+        worker.waiting.park().into_iter().for_each(Command::resettle);
+        resident.mailbox.leave_for_good(None);
     }
 }
 
 impl Worker {
     /// Serves commands until there is nothing to do.
     async fn work(&mut self) {
+        // It may still hold the wallet. One that is stuck is not waited for: who wants the wallet is told that it is locked.
+        let _ = timeout(self.resident.config.timeouts.store, self.resident.predecessor_ended()).await;
         loop {
-            let command = if self.waiting.is_empty() {
-                match self.shared.mailbox.next_or_leave() {
-                    Some(command) => Some(command),
+            let command = if self.has_nothing_to_do() {
+                let mut parked = self.waiting.park();
+                match self.resident.mailbox.next_or_leave(&mut parked) {
+                    Some(command) => {
+                        parked.into_iter().for_each(|command| drop(self.enqueue(command)));
+                        Some(command)
+                    }
                     None => return,
                 }
             } else {
@@ -117,89 +120,114 @@ impl Worker {
         }
     }
 
+    /// Nobody waits, or only for events, without end, and had no other call for so long that a node would rest.
+    fn has_nothing_to_do(&self) -> bool {
+        let limit = self.resident.config.max_idle;
+        let rests = |handle: &Handle| match (limit, handle.idle_since()) {
+            (Some(limit), Some(since)) => since.elapsed() >= limit,
+            _ => false,
+        };
+        self.waiting.is_empty() && self.waiting.events.iter().all(|waiter| rests(waiter.pending.handle()))
+    }
+
     /// Waits for a command while callers wait for events that another process may bring.
     async fn idle_wait(&mut self) -> Option<Command> {
         self.waiting.drop_abandoned();
-        let rows = read(&self.shared, &[rows::NODE, rows::OUTBOX_PREFIX]).await;
+        let rows = read(&self.resident, &[rows::NODE, rows::OUTBOX_PREFIX]).await;
         match rows.and_then(|rows| Ok((NodeRow::load(&rows)?, Outbox::load(&rows, 0)?))) {
-            Ok((row, outbox)) => self.waiting.answer_events(Instant::now(), &self.shared, |kind| {
-                let event = outbox.iter().find(|event| {
-                    kind.is_none_or(|kind| event.event_type == kind) && self.shared.may_hand_out(&event.id)
-                })?;
+            Ok((row, outbox)) => self.waiting.answer_events(Instant::now(), |handle, kind| {
+                let event = outbox
+                    .iter()
+                    .find(|event| kind.is_none_or(|kind| event.event_type == kind) && handle.may_hand_out(&event.id))?;
                 Some(with_wake_by(event, &row))
             }),
-            Err(error) => self.waiting.fail(&error),
+            Err(error) => self.waiting.fail_all(&error),
         }
-        if self.waiting.is_empty() {
+        if self.waiting.is_empty() && self.waiting.events.is_empty() {
             return None;
         }
         let look = (Instant::now() + IDLE_LOOK).min(self.waiting.next_deadline().unwrap_or_else(Instant::now));
         tokio::select! {
-            command = self.shared.mailbox.next() => Some(command),
+            command = self.resident.mailbox.next() => Some(command),
             () = sleep_until(look) => None,
         }
     }
 
     /// A command while no session runs.
     async fn idle_command(&mut self, command: Command) {
-        if let Some(error) = self.shared.over() {
+        if let Some(error) = self.resident.fenced() {
             command.fail(error);
             return;
         }
         match command {
-            Command::Stop { pending } => pending.send(Ok(())),
+            Command::Look => {}
+            Command::Stop { pending } => {
+                self.resident.rest(pending.handle());
+                pending.send(Ok(()));
+            }
             // The session that this belongs to ended with an error, perhaps while the caller's own code ran.
-            Command::ReceiveNext { pending } => pending.send(self.shared.take_receive_error().map_or(Ok(None), Err)),
+            Command::ReceiveNext { pending } => {
+                let error = pending.handle().take_receive_error();
+                pending.send(error.map_or(Ok(None), Err));
+            }
             Command::Balance { pending } => pending.send(self.read_row().await.map(|row| row.summary.balance)),
             Command::Channels { pending } => pending.send(self.read_row().await.map(|row| row.summary.channels)),
-            Command::Ack { id, pending } => pending.send_of(acknowledge(&self.shared, &id)).await,
-            Command::Payments { query, pending } => pending.send_of(payments(&self.shared, &query)).await,
-            Command::Address { pending } => pending.send_of(tell_address(&self.shared)).await,
-            Command::Close { .. } | Command::SendAll { .. } => self.session_for(command, true).await,
+            Command::Ack { id, pending } => pending.send_of(acknowledge(&self.resident, &id)).await,
+            Command::Payments { query, pending } => pending.send_of(payments(&self.resident, &query)).await,
+            Command::Address { pending } => pending.send_of(tell_address(&self.resident)).await,
+            Command::Close { .. } | Command::SendAll { .. } | Command::Watch { .. } => self.session_for(command).await,
             Command::Route { pending } => match self.saved_route().await {
                 Ok(Some(route)) => pending.send(Ok(route)),
-                Ok(None) => self.session_for(Command::Route { pending }, true).await,
+                Ok(None) => self.session_for(Command::Route { pending }).await,
                 Err(error) => pending.send(Err(error)),
             },
             Command::Mint { request, pending } => match self.saved_route().await {
-                Ok(Some(route)) => pending.send(self.shared.mint(&request, &route)),
-                Ok(None) => self.session_for(Command::Mint { request, pending }, true).await,
+                Ok(Some(route)) => {
+                    let minted = pending.handle().mint(&request, &route);
+                    pending.send(minted);
+                }
+                Ok(None) => self.session_for(Command::Mint { request, pending }).await,
                 Err(error) => pending.send(Err(error)),
             },
             // A call that waits brings the node back that lost its LSP while nobody asked.
-            Command::NextEvent { wait, pending } if !wait.is_zero() && self.shared.is_wanted() => {
-                self.session_for(Command::NextEvent { wait, pending }, false).await;
+            Command::NextEvent { wait, pending } => {
+                let waits = wait.is_none_or(|wait| !wait.is_zero());
+                let brings_back = waits && self.resident.is_started(pending.handle());
+                if brings_back {
+                    self.resident.want(pending.handle());
+                    self.session_for(Command::NextEvent { wait, pending }).await;
+                } else {
+                    drop(self.enqueue(Command::NextEvent { wait, pending }));
+                }
             }
-            Command::NextEvent { .. } => drop(self.enqueue(command)),
-            Command::Watch { .. } => self.session_for(command, true).await,
-            // The flight has ended while this was on its way.
-            Command::Join { boarding } => boarding.board(),
-            Command::Start { .. } | Command::ReceiveBegin { .. } => {
-                self.shared.set_wanted(true);
-                self.session_for(command, false).await;
+            Command::Start { receiving, pending } => {
+                self.resident.want(pending.handle());
+                self.session_for(Command::Start { receiving, pending }).await;
             }
+            Command::ReceiveBegin { .. } => self.session_for(command).await,
         }
     }
 
     /// Puts a caller among those who wait for a session; other commands come back.
     fn enqueue(&mut self, command: Command) -> Option<Command> {
-        let timeouts = self.shared.config.timeouts;
+        let timeouts = self.resident.config.timeouts;
         let now = Instant::now();
         // Usable channels are waited for from the connection on, which may itself take `lsp`.
         let until = now + timeouts.lsp + timeouts.lsp_request;
         match command {
             Command::Start { receiving, pending } => {
-                self.waiting.ready.push(ReadyWaiter { pending: pending.arm(), receiving, until });
+                self.waiting.starts(pending.handle());
+                self.waiting.ready.push(ReadyWaiter { pending: pending.arm(), receiving, leads: false, until });
             }
-            Command::ReceiveBegin { boarding, flight } => {
-                self.waiting.receive_begun = self.waiting.lead(boarding, flight, until);
-                drop(self.shared.take_receive_error());
+            Command::ReceiveBegin { boarding } => {
+                let begun = self.waiting.board(boarding, until, &self.resident);
+                self.waiting.receive_begun = begun.or(self.waiting.receive_begun.take());
             }
-            Command::Join { boarding } => self.waiting.join(boarding),
             Command::Route { pending } => self.waiting.routes.push(RouteWaiter::Route(pending.arm())),
             Command::Mint { request, pending } => self.waiting.routes.push(RouteWaiter::Mint(request, pending.arm())),
             Command::NextEvent { wait, pending } => {
-                self.waiting.events.push(EventWaiter { pending: pending.arm(), until: now + wait });
+                let in_session = self.resident.is_started(pending.handle());
+                self.waiting.events.push(EventWaiter::new(pending, wait, in_session));
             }
             Command::Watch { pending } => self.waiting.watches.push(Watch::new(pending.arm(), until)),
             Command::Close { channel, force, pending } => {
@@ -211,61 +239,70 @@ impl Worker {
         None
     }
 
-    async fn session_for(&mut self, command: Command, transient: bool) {
+    async fn session_for(&mut self, command: Command) {
         drop(self.enqueue(command));
-        self.session(transient).await;
+        self.session().await;
     }
 
-    /// One session from boot to end. `transient`: it ends when nobody waits any more.
-    async fn session(&mut self, transient: bool) {
-        let stats = self.shared.session_begins();
+    /// One session from boot to end.
+    async fn session(&mut self) {
+        let stats = self.resident.session_begins();
         let mut later = VecDeque::new();
         let booted = self.boot(&mut later, Arc::clone(&stats)).await;
         let result = match booted {
             Ok(Some(session)) => {
-                self.shared.set_state(State::Running);
+                self.resident.set_state(State::Running);
                 self.session = Some(session);
                 for command in later.drain(..).rev() {
-                    self.shared.mailbox.put_back(command);
+                    self.resident.mailbox.put_back(command);
                 }
-                self.serve(transient).await
+                self.serve().await
             }
             Ok(None) => Ok(Ok(())),
             Err(error) => Err(error),
         };
         for command in later.drain(..).rev() {
-            self.shared.mailbox.put_back(command);
+            self.resident.mailbox.put_back(command);
         }
         stats.reached(Phase::Ended);
         // The state first, and nothing held any more: whoever is answered looks, or calls again.
         match result {
             Ok(stopped) => {
-                self.shared.set_state(State::Idle);
+                self.resident.session_ended(None);
                 self.answer_the_stopped(&stopped);
                 self.waiting.land(None);
             }
             Err(error) => {
                 tracing::warn!(code = error.code.as_str(), reason = %error.message, "the session ended");
-                self.shared.ended_with(error.clone());
-                self.waiting.fail(&error);
+                self.resident.session_ended(Some(&error));
+                if error.code == Code::Fenced {
+                    self.waiting.fail_all(&error);
+                } else {
+                    self.waiting.fail(&error);
+                }
             }
         }
     }
 
     /// Boots while callers may still give up, ask to stop, or ask for more. `None`: nobody wants it any more.
     async fn boot(&mut self, later: &mut VecDeque<Command>, stats: Arc<Stats>) -> Result<Option<Session>> {
-        let shared = Arc::clone(&self.shared);
+        let resident = Arc::clone(&self.resident);
         // A watch need not have the LSP, nor a send; who does, finds it later.
         let connects = self.waiting.watches.is_empty() && self.waiting.needs_lsp();
-        let mut booting = pin!(boot(Arc::clone(&shared), stats, connects));
+        let mut booting = pin!(boot(Arc::clone(&resident), stats, connects));
         loop {
             tokio::select! {
                 session = &mut booting => return session.map(Some),
-                command = shared.mailbox.next() => match command {
+                command = resident.mailbox.next() => match self.led(command) {
                     Command::Stop { pending } => {
-                        shared.set_wanted(false);
-                        self.waiting.stops.push(pending);
-                        return Ok(None);
+                        resident.rest(pending.handle());
+                        if !self.goes_on_without(pending) {
+                            return Ok(None);
+                        }
+                    }
+                    Command::ReceiveNext { pending } if !self.waiting.is_led_by(pending.handle()) => {
+                        let error = pending.handle().take_receive_error();
+                        pending.send(error.map_or(Ok(None), Err));
                     }
                     other => later.extend(self.enqueue(other)),
                 },
@@ -277,12 +314,33 @@ impl Worker {
         }
     }
 
+    /// The same command, when there is a leader for those who wait for one.
+    fn led(&mut self, command: Command) -> Command {
+        self.waiting.drop_abandoned();
+        for boarding in self.waiting.leaderless(false).unwrap_or_default() {
+            drop(self.enqueue(Command::ReceiveBegin { boarding }));
+        }
+        command
+    }
+
+    /// A node stops while the session that it asked for begins. Whether it goes on for another one.
+    fn goes_on_without(&mut self, pending: Pending<()>) -> bool {
+        let goes_on = self.resident.is_wanted() || self.waiting.serves_others_than(&[pending.handle().id]);
+        if goes_on {
+            self.waiting.stop_one(pending.handle());
+            pending.send(Ok(()));
+        } else {
+            self.waiting.stops.push(pending);
+        }
+        goes_on
+    }
+
     /// Serves until the end. `Ok` holds how stopping went; an error ended the session.
-    async fn serve(&mut self, transient: bool) -> Result<Result<()>> {
+    async fn serve(&mut self) -> Result<Result<()>> {
         let Some(session) = self.session.as_mut() else { return Ok(Ok(())) };
-        let ended = serve(session, &mut self.waiting, &self.shared.mailbox, transient).await;
+        let ended = serve(session, &mut self.waiting, &self.resident.mailbox).await;
         self.waiting.abort_tasks();
-        self.shared.set_state(State::Stopping);
+        self.resident.set_state(State::Stopping);
         let Some(mut session) = self.session.take() else { return Ok(Ok(())) };
         match ended {
             Ok(End::Stopped) => {
@@ -291,7 +349,7 @@ impl Worker {
                 for watch in &mut self.waiting.watches {
                     watch.attend(&session);
                 }
-                self.shared.set_wake_by(session.wallet.summary().wake_by());
+                self.resident.set_wake_by(session.wallet.summary().wake_by());
                 let released = release(session).await;
                 Ok(finished.and(released))
             }
@@ -314,46 +372,41 @@ impl Worker {
         for watch in self.waiting.watches.drain(..) {
             watch.answer(result);
         }
-        for waiter in self.waiting.events.drain(..) {
-            waiter.pending.send(Ok(None));
-        }
-        if let Some(pending) = self.waiting.receive.take() {
-            pending.send(Ok(None));
-        }
+        self.waiting.end_waits(|_| true);
         self.waiting.fail(&Error::new(Code::Aborted, "stop() was called"));
     }
 
     async fn read_row(&self) -> Result<NodeRow> {
-        let row = NodeRow::load(&read(&self.shared, &[rows::NODE]).await?)?;
-        self.shared.set_wake_by(row.summary.wake_by());
+        let row = NodeRow::load(&read(&self.resident, &[rows::NODE]).await?)?;
+        self.resident.set_wake_by(row.summary.wake_by());
         Ok(row)
     }
 
     async fn saved_route(&self) -> Result<Option<crate::lsp::JitRoute>> {
-        let route = self.read_row().await?.route_of(&self.shared.config.lsp.node_id);
-        self.shared.learnt(route);
+        let route = self.read_row().await?.route_of(&self.resident.config.lsp.node_id);
+        self.resident.learnt(route);
         Ok(route)
     }
 
     /// `destroy()`: the peer first, so that the LSP knows at once; then what is worth a commit; then the lease.
-    async fn tear_down(&mut self) {
+    async fn tear_down(&mut self, within: Duration) {
         self.waiting.abort_tasks();
         let Some(mut session) = self.session.take() else { return };
-        let budget = self.shared.config.destroy_timeout.mul_f64(TEARDOWN_SHARE);
+        let budget = within.mul_f64(TEARDOWN_SHARE);
         let last = async {
             failpoint::reached(Point::BeforeDestroy);
             let _ = guarded("disconnecting", || session.peers.disconnect_all_peers());
             failpoint::reached(Point::DestroyAfterDisconnect);
             if let Err(error) = session.turn().await {
-                self.shared.unfinished(format!("the last commit: {}", error.message));
+                self.resident.unfinished(format!("the last commit: {}", error.message));
             }
             failpoint::reached(Point::DestroyAfterCommit);
             if let Err(error) = release(session).await {
-                self.shared.unfinished(format!("giving the lease back: {}", error.message));
+                self.resident.unfinished(format!("giving the lease back: {}", error.message));
             }
         };
         if timeout(budget, last).await.is_err() {
-            self.shared.unfinished("the last commit and the release took too long".to_owned());
+            self.resident.unfinished("the last commit and the release took too long".to_owned());
         }
     }
 }
@@ -369,18 +422,18 @@ async fn release(session: Session) -> Result<()> {
     Ok(())
 }
 
-async fn read(shared: &Shared, prefixes: &[&str]) -> Result<Rows> {
-    open_store(&shared.config, shared.wallet_id()?).read(prefixes).await
+async fn read(resident: &Resident, prefixes: &[&str]) -> Result<Rows> {
+    open_store(&resident.config, resident.wallet_id()?).read(prefixes).await
 }
 
 /// What the ledger says, beside whoever holds the wallet.
-pub(super) async fn payments(shared: &Shared, query: &Query) -> Result<Vec<LedgerEntry>> {
-    query.answer(open_store(&shared.config, shared.wallet_id()?).as_mut()).await
+pub(super) async fn payments(resident: &Resident, query: &Query) -> Result<Vec<LedgerEntry>> {
+    query.answer(open_store(&resident.config, resident.wallet_id()?).as_mut()).await
 }
 
 /// An ack while no session runs: claim, delete the row, give the lease back.
-async fn acknowledge(shared: &Shared, id: &str) -> Result<()> {
-    let (mut committer, snapshot) = claim_rows(shared).await?;
+async fn acknowledge(resident: &Resident, id: &str) -> Result<()> {
+    let (mut committer, snapshot) = claim_rows(resident).await?;
     let mut outbox = Outbox::load(&snapshot.rows, 0)?;
     let acked = if outbox.ack(id) {
         let mut batch = Batch::default();
@@ -396,13 +449,13 @@ async fn acknowledge(shared: &Shared, id: &str) -> Result<()> {
 }
 
 /// The address that serves. One that was told before is read without the lease.
-async fn tell_address(shared: &Shared) -> Result<Address> {
-    let account = shared.keys()?.account();
-    let (place, is_new) = NodeRow::load(&read(shared, &[rows::NODE]).await?)?.holdings.tell();
+async fn tell_address(resident: &Resident) -> Result<Address> {
+    let account = resident.keys()?.account();
+    let (place, is_new) = NodeRow::load(&read(resident, &[rows::NODE]).await?)?.holdings.tell();
     if !is_new {
         return account.address(place);
     }
-    let (mut committer, snapshot) = claim_rows(shared).await?;
+    let (mut committer, snapshot) = claim_rows(resident).await?;
     let mut row = NodeRow::load(&snapshot.rows)?;
     let (place, _) = row.holdings.tell();
     let mut batch = Batch::default();

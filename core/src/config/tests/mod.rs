@@ -75,6 +75,7 @@ fn every_option_that_is_given_arrives() {
             take_over: Some("expired".to_owned()),
         },
         destroy_timeout_ms: Some(500.0),
+        max_idle_ms: Some(60_000.0),
         max_skim_ppm: Some(0.0),
         max_skim_base_msat: Some(1_000.0),
         timeouts: RawTimeouts {
@@ -98,12 +99,53 @@ fn every_option_that_is_given_arrives() {
     assert_eq!((config.lease.attempts, config.lease.take_over), (3, TakeOver::Expired));
     assert_eq!((config.lease.base_delay, config.lease.max_wait), (Duration::from_millis(100), Duration::ZERO));
     assert_eq!(config.destroy_timeout, Duration::from_millis(500));
+    assert_eq!(config.max_idle, Some(Duration::from_secs(60)));
     assert_eq!(config.skim, SkimLimit { ppm: 0, base_msat: 1_000 });
     let ms = Duration::from_millis;
     let timeouts = config.timeouts;
     assert_eq!((timeouts.chain, timeouts.store, timeouts.connect, timeouts.lsp), (ms(1), ms(2), ms(3), ms(30)));
     assert_eq!(timeouts.sync, ms(10));
     assert_eq!((timeouts.lsp_request, timeouts.stop, timeouts.commit), (ms(5), ms(6), ms(70)));
+}
+
+#[test]
+fn a_node_that_is_idle_ends_after_half_a_minute_unless_told_otherwise() {
+    assert_eq!(Config::parse(good()).unwrap().max_idle, Some(Duration::from_secs(30)));
+    let never = RawConfig { max_idle_ms: Some(0.0), ..good() };
+    assert_eq!(Config::parse(never).unwrap().max_idle, None);
+}
+
+type Change = fn(&mut RawConfig);
+
+#[test]
+fn what_two_nodes_of_one_wallet_must_not_differ_in_is_named_and_nothing_else() {
+    let changes: [(&str, Change); 15] = [
+        ("esploraUrl", |raw| raw.esplora_url.push_str("/other")),
+        ("lspNodeId", |raw| {
+            raw.lsp_node_id = "02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5".to_owned()
+        }),
+        ("lspAddress", |raw| raw.lsp_address = "other.example:9735".to_owned()),
+        ("store", |raw| raw.store = "file:/elsewhere".to_owned()),
+        ("lease", |raw| raw.lease.attempts = Some(1.0)),
+        ("lease", |raw| raw.lease.ttl_ms = Some(9_000.0)),
+        ("maxIdleMs", |raw| raw.max_idle_ms = Some(0.0)),
+        ("maxSkimPpm", |raw| raw.max_skim_ppm = Some(1.0)),
+        ("maxSkimBaseMsat", |raw| raw.max_skim_base_msat = Some(1.0)),
+        ("recover", |raw| raw.recover = Some("force-close".to_owned())),
+        ("timeouts", |raw| raw.timeouts.stop_ms = Some(1.0)),
+        ("", |_| {}),
+        ("", |raw| raw.lease.attempts = Some(8.0)),
+        ("", |raw| raw.jit_route = Some(RawJitRoute { scid: "1x2x3".to_owned(), cltv_expiry_delta: 72.0 })),
+        ("", |raw| raw.destroy_timeout_ms = Some(1.0)),
+    ];
+    let usual = Config::parse(good()).unwrap();
+    for (name, change) in changes {
+        let mut raw = good();
+        change(&mut raw);
+        let other = Config::parse(raw).unwrap();
+        assert_eq!(usual.differs(&other).unwrap_or_default(), name);
+        assert_eq!(other.differs(&usual).unwrap_or_default(), name);
+    }
 }
 
 #[test]

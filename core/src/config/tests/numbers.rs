@@ -3,12 +3,13 @@ use super::*;
 type Set = fn(&mut RawConfig, f64);
 
 /// Every number option: its name, how to set it, its least and its greatest value.
-const NUMBERS: [(&str, Set, f64, f64); 15] = [
+const NUMBERS: [(&str, Set, f64, f64); 16] = [
     ("lease.ttlMs", |raw, n| raw.lease.ttl_ms = Some(n), 2_000.0, 600_000.0),
     ("lease.attempts", |raw, n| raw.lease.attempts = Some(n), 1.0, 1_000.0),
     ("lease.baseDelayMs", |raw, n| raw.lease.base_delay_ms = Some(n), 1.0, 60_000.0),
     ("lease.maxWaitMs", |raw, n| raw.lease.max_wait_ms = Some(n), 0.0, 900_000.0),
     ("destroyTimeoutMs", |raw, n| raw.destroy_timeout_ms = Some(n), 1.0, 10_000.0),
+    ("maxIdleMs", |raw, n| raw.max_idle_ms = Some(n), 0.0, 86_400_000.0),
     ("maxSkimPpm", |raw, n| raw.max_skim_ppm = Some(n), 0.0, 1_000_000.0),
     ("maxSkimBaseMsat", |raw, n| raw.max_skim_base_msat = Some(n), 0.0, 9_007_199_254_740_991.0),
     ("timeouts.chainMs", |raw, n| raw.timeouts.chain_ms = Some(n), 1.0, 900_000.0),

@@ -22,42 +22,22 @@ fn receive(node: &Node, bounds: Call) -> Receiver<Result<Ready>> {
 
 /// Waits until the node is in that state.
 fn until(node: &Node, state: State) {
-    until_one(std::slice::from_ref(node), state);
-}
-
-/// Waits until one of the nodes is in that state.
-fn until_one(nodes: &[Node], state: State) -> usize {
     let deadline = Instant::now() + LONG;
-    loop {
-        if let Some(found) = nodes.iter().position(|node| node.state() == state) {
-            return found;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "no node is {state:?}: {:?}",
-            nodes.iter().map(Node::state).collect::<Vec<_>>()
-        );
+    while node.state() != state {
+        assert!(Instant::now() < deadline, "the node is {:?} and never {state:?}", node.state());
         std::thread::yield_now();
     }
 }
 
 #[test]
 fn a_thousand_calls_are_one_wake_and_its_failure_is_that_of_all() {
-    let raw = raw();
+    let (raw, server) = waits();
     let nodes: Vec<Node> = (0..1_000).map(|_| node(raw.clone())).collect();
-    let server = silent_server();
-    // Until every call is made, the first one's Esplora only listens.
-    let first = node(RawConfig {
-        esplora_url: format!("http://{}", server.local_addr().unwrap()),
-        timeouts: RawTimeouts { chain_ms: Some(60_000.0), ..RawTimeouts::default() },
-        ..raw.clone()
-    });
-    let leading = receive(&first, Call::default());
-    until(&first, State::Starting);
-    let joined: Vec<_> = nodes.iter().map(|node| receive(node, Call::default())).collect();
+    let answers: Vec<_> = nodes.iter().map(|node| receive(node, Call::default())).collect();
+    until(&nodes[0], State::Starting);
+    // Until every call is made, Esplora only listens.
     drop(server);
-    assert_eq!(code(leading.recv_timeout(LONG).unwrap()), Some(Code::ChainUnavailable));
-    for answer in joined {
+    for answer in answers {
         assert_eq!(code(answer.recv_timeout(LONG).unwrap()), Some(Code::ChainUnavailable));
     }
     assert!(nodes.iter().all(|node| node.state() == State::Idle));
@@ -66,21 +46,18 @@ fn a_thousand_calls_are_one_wake_and_its_failure_is_that_of_all() {
 }
 
 #[test]
-fn when_the_leader_is_destroyed_another_call_leads() {
+fn when_the_leader_is_destroyed_the_others_wait_on_and_nothing_begins_anew() {
     let (raw, _server) = waits();
-    let mut nodes: Vec<Node> = (0..4).map(|_| node(raw.clone())).collect();
-    let mut answers = vec![receive(&nodes[0], Call::default())];
-    until_one(&nodes, State::Starting);
-    answers.extend(nodes[1..].iter().map(|node| receive(node, Call::default())));
-    while !nodes.is_empty() {
-        let leader = until_one(&nodes, State::Starting);
-        let waiting = nodes.iter().filter(|node| node.state() == State::Idle).count();
-        assert_eq!(waiting, nodes.len() - 1, "the others hold no thread and no lease");
-        nodes.remove(leader).destroy();
+    let nodes: Vec<Node> = (0..4).map(|_| node(raw.clone())).collect();
+    let answers: Vec<_> = nodes.iter().map(|node| receive(node, Call::default())).collect();
+    for (i, node) in nodes.iter().enumerate() {
+        until(node, State::Starting);
+        node.destroy();
+        assert_eq!(code(answers[i].recv_timeout(LONG).unwrap()), Some(Code::NodeDestroyed));
+        assert!(answers[i + 1..].iter().all(|answer| answer.try_recv().is_err()), "the others wait");
     }
-    for answer in answers {
-        assert_eq!(code(answer.recv_timeout(LONG).unwrap()), Some(Code::NodeDestroyed));
-    }
+    let (_store, position) = claim(&wallet(&raw)).unwrap();
+    assert_eq!(position.epoch.0, 2, "one claim for all of them, and this one");
 }
 
 #[test]

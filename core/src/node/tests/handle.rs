@@ -4,7 +4,7 @@ use crate::config::{Config, RawConfig, RawJitRoute, RawLease, RawTimeouts};
 use crate::error::{Code, Error, Result};
 use crate::invoice::MintRequest;
 use crate::keys::{generate_mnemonic, Keys};
-use crate::node::{Balance, Call, CancelToken, Node, ReceiveLimits, State};
+use crate::node::{Balance, Call, CancelToken, Node, Origin, ReceiveLimits, State};
 use crate::reply::Reply;
 use crate::store::memory::MemoryWallet;
 use crate::store::{Claimant, Position, Store};
@@ -36,7 +36,7 @@ fn dead_port() -> u16 {
 }
 
 pub(super) fn node(raw: RawConfig) -> Node {
-    Node::new(Config::parse(raw).unwrap())
+    Node::new(Config::parse(raw).unwrap(), Origin::default()).unwrap()
 }
 
 pub(super) fn wallet(raw: &RawConfig) -> MemoryWallet {
