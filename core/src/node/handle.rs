@@ -77,6 +77,8 @@ pub(super) struct Handle {
 
 struct Own {
     destroyed: bool,
+    /// It used its wallet: the register knows its options.
+    enrolled: bool,
     resident: Option<Arc<Resident>>,
     route: Option<JitRoute>,
     /// Why the session of its `receivePayment` ended, until that call asks.
@@ -94,12 +96,18 @@ pub(super) struct Leaving {
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl Handle {
-    /// `INVALID_OPTION` if another node of the wallet has other options.
+    /// `INVALID_OPTION` if another node that uses the wallet has other options.
     pub fn new(config: Config, origin: Origin) -> Result<Self> {
         let (wallet, config) = (register::name(&config), Arc::new(config));
         register::enrol(wallet, &config)?;
-        let own =
-            Own { destroyed: false, resident: None, route: config.jit_route, receive_error: None, last_destroy: None };
+        let own = Own {
+            destroyed: false,
+            enrolled: false,
+            resident: None,
+            route: config.jit_route,
+            receive_error: None,
+            last_destroy: None,
+        };
         Ok(Handle {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             config,
@@ -274,6 +282,10 @@ impl Handle {
                 return Ok(Arc::clone(resident));
             }
         }
+        if !own.enrolled {
+            register::enrol(self.wallet, &self.config)?;
+            own.enrolled = true;
+        }
         let route = own.resident.as_ref().and_then(|resident| resident.route());
         own.route = own.route.or(route);
         Ok(Arc::clone(own.resident.insert(register::resident(self.wallet, &self.config))))
@@ -341,11 +353,13 @@ impl Handle {
         if std::mem::replace(&mut own.destroyed, true) {
             return None;
         }
-        let resident = own.resident.clone();
+        let (resident, enrolled) = (own.resident.clone(), own.enrolled);
         drop(own);
         self.events.give_back();
         self.gone.send_replace(true);
-        register::leave(self.wallet);
+        if enrolled {
+            register::leave(self.wallet);
+        }
         Some(resident)
     }
 

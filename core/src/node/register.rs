@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(super) type Name = sha256::Hash;
 
 struct Entry {
-    /// Of the nodes that there are.
+    /// Of the nodes that use it.
     options: Arc<Config>,
     nodes: usize,
     resident: Option<Arc<Resident>>,
@@ -34,21 +34,35 @@ pub(super) fn name(config: &Config) -> Name {
     fingerprint(&config.mnemonic, config.network)
 }
 
-/// A node comes. `INVALID_OPTION` if another one of its wallet has other options.
+/// `INVALID_OPTION` if a node that uses this wallet has other options.
+pub(super) fn check(wallet: Name, config: &Config) -> Result<()> {
+    match wallets().get_or_insert_default().get(&wallet) {
+        Some(entry) if entry.nodes > 0 => agree(&entry.options, config),
+        _ => Ok(()),
+    }
+}
+
+/// A node uses its wallet for the first time. `INVALID_OPTION` if another one does with other options.
 pub(super) fn enrol(wallet: Name, config: &Arc<Config>) -> Result<()> {
     let mut wallets = wallets();
     let fresh = || Entry { options: Arc::clone(config), nodes: 0, resident: None };
     let entry = wallets.get_or_insert_default().entry(wallet).or_insert_with(fresh);
     if entry.nodes == 0 {
         entry.options = Arc::clone(config);
-    } else if let Some(option) = entry.options.differs(config) {
-        return Err(Error::option(
-            option,
-            format!("{option} differs from that of another MdkNode of this wallet in this process, which shares its running node: give both the same options, or destroy() the other one first"),
-        ));
     }
+    agree(&entry.options, config)?;
     entry.nodes += 1;
     Ok(())
+}
+
+fn agree(known: &Config, config: &Config) -> Result<()> {
+    match known.differs(config) {
+        None => Ok(()),
+        Some(option) => Err(Error::option(
+            option,
+            format!("{option} differs from that of another MdkNode of this wallet in this process, with which it shares what runs: give both the same options, or destroy() the other one first"),
+        )),
+    }
 }
 
 /// A node goes.
