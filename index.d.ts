@@ -501,6 +501,55 @@ export type ReceivedPayment = PaymentEvent & { eventType: 'Received'; amountMsat
 /** Runs `body` with a new node and destroys it on every exit. The body's error comes first. */
 export declare function withNode<T>(options: MdkNodeOptions, body: (node: MdkNode) => T | PromiseLike<T>): Promise<T>
 
+/** How a worker leaves. */
+export interface LeaveOptions {
+  /** The exit code, 0 to 255. Default 0. */
+  exitCode?: number
+  /** When the process is ended by force (SIGKILL), in milliseconds from the call on. Default 3000. */
+  killAfterMs?: number
+  /**
+   * How long all nodes together may take to end, in milliseconds; less than `killAfterMs`. Default 1000, or half of `killAfterMs`
+   * if that is less.
+   */
+  destroyTimeoutMs?: number
+}
+
+/** The options of `shutdownWorker()`. An unknown key is refused. */
+export interface ShutdownOptions extends LeaveOptions {
+  /** Whether to exit. Default true. */
+  exit?: boolean
+}
+
+/** The options of `installShutdownHooks()`. An unknown key throws. */
+export interface ShutdownHookOptions extends LeaveOptions {
+  /** The signals to hear. Default `['SIGTERM', 'SIGINT']`. */
+  signals?: string[]
+  /** Whether to shut down when the parent's IPC channel closes. Default true. */
+  ipcDisconnect?: boolean
+}
+
+/**
+ * Ends this worker: arms the kill timer, ends every wait for a lock and destroys every node of the process side by side within
+ * `destroyTimeoutMs`, closes the IPC channel, and exits. Meanwhile nothing starts: such calls reject with `NODE_DESTROYED`.
+ *
+ * The kill timer is a native thread that needs nothing of Node: whatever hangs, the process is gone after `killAfterMs`. With
+ * `exit: false` it is disarmed at the end, the promise resolves, and new nodes may be made. Calls that come meanwhile share the
+ * shutdown; it exits if one of them asked for it.
+ *
+ * In a worker_thread it ends the nodes of that thread, and the thread; no kill timer is armed.
+ *
+ * Rejects with `INVALID_ARGUMENT` before anything is done.
+ */
+export declare function shutdownWorker(options?: ShutdownOptions): Promise<void>
+
+/**
+ * Calls `shutdownWorker` when one of the signals comes, and when the parent's IPC channel closes. The listener for that does not
+ * keep the process alive. Returns the uninstaller. In a worker_thread, where neither comes, it installs nothing.
+ *
+ * Throws `INVALID_ARGUMENT`.
+ */
+export declare function installShutdownHooks(options?: ShutdownHookOptions): () => void
+
 /** What the caller does next. */
 export type MdkErrorCode =
   /** The call is wrong; nothing happened. `option` names what. */

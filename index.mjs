@@ -2,4 +2,14 @@
 
 import mayfly from './index.js'
 
-export const { MdkNode, MdkError, isMdkError, withNode, generateMnemonic, deriveNodeId, setLogListener } = mayfly
+export const {
+  MdkNode,
+  MdkError,
+  isMdkError,
+  withNode,
+  generateMnemonic,
+  deriveNodeId,
+  setLogListener,
+  shutdownWorker,
+  installShutdownHooks,
+} = mayfly

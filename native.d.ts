@@ -380,6 +380,25 @@ export declare function setIdleListener(callback: (arg: IdleEnd) => unknown): vo
  */
 export declare function setLogListener(callback: ((record: LogRecord) => void) | null, minLevel?: LogLevel): void
 
+/**
+ * Arms the kill timer: the process has so many milliseconds to end.
+ * @internal
+ */
+export declare function shutdownArm(killAfterMs: unknown): void
+
+/**
+ * The process (or this environment) lives on: nodes may start again, and the kill timer is disarmed with the last shutdown.
+ * @internal
+ */
+export declare function shutdownEnd(wholeProcess: boolean): void
+
+/**
+ * Ends the nodes of the process (or of this environment only) side by side. Resolves when that is over; until `shutdownEnd`
+ * nothing starts.
+ * @internal
+ */
+export declare function shutdownNodes(wholeProcess: boolean, destroyTimeoutMs: unknown): object
+
 /** When the wallet must run again. */
 export interface WakeBy {
   /** Before this block height. */

@@ -841,3 +841,6 @@ module.exports.deriveNodeId = nativeBinding.deriveNodeId
 module.exports.generateMnemonic = nativeBinding.generateMnemonic
 module.exports.setIdleListener = nativeBinding.setIdleListener
 module.exports.setLogListener = nativeBinding.setLogListener
+module.exports.shutdownArm = nativeBinding.shutdownArm
+module.exports.shutdownEnd = nativeBinding.shutdownEnd
+module.exports.shutdownNodes = nativeBinding.shutdownNodes

@@ -6,15 +6,17 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 use mayfly_core::config::Config;
 use mayfly_core::error::{Error, Result};
-use mayfly_core::node::{destroy_together, end_orphans, Node, OnIdle, Origin};
+use mayfly_core::node::{destroy_together, end_orphans, Node, OnIdle, Origin, State};
 use napi::Env;
 
 use crate::idle::IdleListener;
-use crate::{errors, log, panics};
+use crate::{errors, log, panics, shutdown};
 
 thread_local! {
     /// An environment belongs to one thread; a thread can have several (the addon loaded twice).
@@ -26,6 +28,10 @@ thread_local! {
 pub struct Registry {
     nodes: Mutex<Nodes>,
     idle_listener: Arc<IdleListener>,
+    /// How many shutdowns of this environment alone are under way.
+    shutdowns: AtomicUsize,
+    /// What a shutdown waits on.
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 #[derive(Default)]
@@ -46,6 +52,11 @@ impl Handle {
     /// The node.
     pub fn node(&self) -> &Node {
         &self.node
+    }
+
+    /// Where it is registered.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 }
 
@@ -70,6 +81,7 @@ pub fn registry(env: &Env) -> Result<Arc<Registry>> {
         return Ok(known);
     }
     let registry = Arc::new(Registry::default());
+    shutdown::known(&registry);
     let hooked = Arc::clone(&registry);
     env.add_env_cleanup_hook((), move |()| {
         // Nothing may unwind into Node, and nobody is left to tell.
@@ -106,6 +118,23 @@ impl Registry {
         &self.idle_listener
     }
 
+    /// Every node that may still do something.
+    pub fn everything(&self) -> Vec<Node> {
+        self.lock().live.values().filter(|node| node.state() != State::Destroyed).cloned().collect()
+    }
+
+    /// How many shutdowns of this environment alone are under way.
+    pub fn shutdowns(&self) -> &AtomicUsize {
+        &self.shutdowns
+    }
+
+    /// This thread must be gone before the environment is.
+    pub fn owns(&self, thread: JoinHandle<()>) {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.retain(|other| !other.is_finished());
+        threads.push(thread);
+    }
+
     /// Destroys and joins everything; later nodes are refused.
     fn end(&self) {
         let nodes: Vec<Node> = {
@@ -115,6 +144,10 @@ impl Registry {
         };
         destroy_together(&nodes, None);
         end_orphans();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            let _ = thread.join();
+        }
         self.idle_listener.forget();
     }
 

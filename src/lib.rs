@@ -22,6 +22,7 @@ mod errors;
 mod functions;
 mod idle;
 mod js;
+mod kill_timer;
 mod log;
 mod node;
 mod options;
@@ -30,3 +31,4 @@ mod promise;
 #[cfg(debug_assertions)]
 mod selftest;
 mod shapes;
+mod shutdown;

@@ -13,11 +13,12 @@ use napi::bindgen_prelude::{Object, ToNapiValue};
 use napi::Env;
 
 use crate::env::Handle;
-use crate::errors;
+use crate::{errors, shutdown};
 
 type Resolver<J> = Box<dyn FnOnce(Env) -> napi::Result<J> + Send>;
 
-/// A promise of what `run` answers, as `J`. Holds the node until then: a promise in flight is a reason to live.
+/// A promise of what `run` answers, as `J`. Holds the node until then: a promise in flight is a reason to live. `NODE_DESTROYED`
+/// while `shutdownWorker` is at work.
 pub fn promise<'e, T, J>(env: &'e Env, node: &Arc<Handle>, run: impl FnOnce(Reply<T>)) -> Result<Object<'e>>
 where
     T: Send + 'static,
@@ -37,11 +38,25 @@ where
     T: Send + 'static,
     J: ToNapiValue + 'static,
 {
-    let (deferred, promise) = env.create_deferred::<J, Resolver<J>>().map_err(errors::from_napi)?;
+    shutdown::refuse_during(node.registry())?;
     let holder = Arc::clone(node);
+    bare(env, map, |reply| {
+        run(Reply::new(move |answer| {
+            reply.send(answer);
+            drop(holder);
+        }));
+    })
+}
+
+/// The same for what belongs to no node.
+pub fn bare<T, J>(env: &Env, map: fn(T) -> J, run: impl FnOnce(Reply<T>)) -> Result<Object<'_>>
+where
+    T: Send + 'static,
+    J: ToNapiValue + 'static,
+{
+    let (deferred, promise) = env.create_deferred::<J, Resolver<J>>().map_err(errors::from_napi)?;
     run(Reply::new(move |answer: Result<T>| {
         deferred.resolve(Box::new(move |env| answer.map(map).map_err(|error| errors::to_js(&env, error))));
-        drop(holder);
     }));
     Ok(promise)
 }

@@ -97,4 +97,4 @@ async function cancellable(options, call) {
   }
 }
 
-module.exports = { signalOf, onlySignal, follow, cancellable }
+module.exports = { NAME, signalOf, onlySignal, follow, cancellable }
