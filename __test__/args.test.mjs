@@ -3,7 +3,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import bolt11 from 'light-bolt11-decoder'
-import { MdkNode, deriveNodeId, generateMnemonic, setLogListener, withNode } from '../index.mjs'
+import {
+  MdkNode,
+  deriveNodeId,
+  generateMnemonic,
+  installShutdownHooks,
+  setLogListener,
+  shutdownWorker,
+  withNode,
+} from '../index.mjs'
 import { JIT_ROUTE, MNEMONIC, hostile, options, throwing } from './support/options.mjs'
 import { rejects, throws } from './support/refused.mjs'
 
@@ -131,6 +139,36 @@ test('the free functions refuse every wrong argument by its name', async () => {
   for (const wrong of [null, 5, 'loud']) throws(() => setLogListener(() => {}, wrong), 'INVALID_ARGUMENT', 'minLevel')
   for (const wrong of [undefined, null, 5]) await rejects(() => withNode(options(), wrong), 'INVALID_ARGUMENT', 'body')
   await rejects(() => withNode({}, () => assert.fail('called')), 'INVALID_OPTION', 'network')
+})
+
+test('shutdownWorker and installShutdownHooks refuse every wrong option by its name, and do nothing', async () => {
+  const listeners = () => ['SIGTERM', 'SIGINT', 'disconnect'].map((name) => process.listenerCount(name))
+  const before = listeners()
+  const refuse = async (options, name) => {
+    await rejects(() => shutdownWorker(options), 'INVALID_ARGUMENT', name)
+    throws(() => installShutdownHooks(options), 'INVALID_ARGUMENT', name)
+  }
+  for (const wrong of WRONG_OPTIONS) await refuse(wrong, 'options')
+  await refuse({ exitcode: 1 }, 'exitcode')
+  await refuse({ ['x'.repeat(40)]: 1 }, 'options')
+  for (const name of ['exitCode', 'killAfterMs', 'destroyTimeoutMs']) {
+    for (const wrong of WRONG_NUMBERS) await refuse({ [name]: wrong }, name)
+    await refuse(throwing(name), name)
+  }
+  for (const [name, wrong] of [['exitCode', 256], ['killAfterMs', 0], ['killAfterMs', 3_600_001]]) await refuse({ [name]: wrong }, name)
+  // The nodes' part is within the whole.
+  for (const options of [{ destroyTimeoutMs: 3000 }, { destroyTimeoutMs: 500, killAfterMs: 500 }]) await refuse(options, 'destroyTimeoutMs')
+  for (const wrong of [null, 0, 'true', {}]) {
+    await rejects(() => shutdownWorker({ exit: wrong }), 'INVALID_ARGUMENT', 'exit')
+    throws(() => installShutdownHooks({ ipcDisconnect: wrong }), 'INVALID_ARGUMENT', 'ipcDisconnect')
+  }
+  for (const wrong of [null, 'SIGTERM', 15, {}, [undefined], [15], ['TERM'], ['SIGKILL'], ['SIGSTOP'], ['SIGSEGV'], ['toString'], hostile()]) {
+    throws(() => installShutdownHooks({ signals: wrong }), 'INVALID_ARGUMENT', 'signals')
+  }
+  throws(() => installShutdownHooks({ exit: true }), 'INVALID_ARGUMENT', 'exit')
+  await rejects(() => shutdownWorker({ signals: [] }), 'INVALID_ARGUMENT', 'signals')
+  assert.deepEqual(listeners(), before)
+  installShutdownHooks({ signals: [], exitCode: 255, killAfterMs: 1, destroyTimeoutMs: 0 })()
 })
 
 test('the whole range of valid arguments mints', async () => {

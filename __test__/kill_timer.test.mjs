@@ -93,6 +93,8 @@ describe('nobody notices it', { concurrency: 4 }, () => {
 test('its thread hears no signal of the host', async (t) => {
   const worker = new WorkerProcess(t, `
     native.shutdownArm(3600000)
+    // A thread names itself when it begins.
+    while (threads().length === 0);
     const tasks = fs.readdirSync('/proc/self/task').map((id) => fs.readFileSync('/proc/self/task/' + id + '/status', 'utf8'))
     const blocked = (status) => BigInt('0x' + /SigBlk:\\s*([0-9a-f]+)/.exec(status)[1])
     say({ blocked: tasks.filter((status) => status.includes('mayfly-kill')).map((status) => blocked(status).toString(2)) })

@@ -5,6 +5,7 @@
 // disarms what the first began; with `exit: false` all is as before, but that the nodes of then are destroyed and the IPC channel
 // is closed.
 
+const cluster = require('node:cluster')
 const { setImmediate } = require('node:timers')
 const { isMainThread } = require('node:worker_threads')
 const native = require('./native.js')
@@ -39,10 +40,7 @@ async function shutDown(destroyTimeoutMs) {
   // a little more than that may be queued.
   await turn()
   await turn()
-  if (isMainThread && process.connected) {
-    disconnectedHere = true
-    process.disconnect()
-  }
+  if (isMainThread && process.connected) await disconnect()
   const code = exitWith
   exitWith = undefined
   // From here to the end in one turn: a caller that comes later begins anew.
@@ -50,6 +48,16 @@ async function shutDown(destroyTimeoutMs) {
   if (code !== undefined) return process.exit(code)
   typed(() => native.shutdownEnd(isMainThread))
   if (failure !== undefined) throw failure
+}
+
+/** Closes the channel to the parent, which may wait for that; a hanging exit would not close it. */
+async function disconnect() {
+  disconnectedHere = true
+  // A cluster's worker that loses its channel exits at once, and with 0, but after this word.
+  if (cluster.worker) cluster.worker.exitedAfterDisconnect = true
+  process.disconnect()
+  // It is closed in the next tick.
+  await turn()
 }
 
 function turn() {

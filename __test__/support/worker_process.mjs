@@ -20,7 +20,9 @@ const PRELUDE = `
   const OPTIONS = JSON.parse(process.env.WORKER_OPTIONS)
   const say = (line) => fs.writeSync(1, JSON.stringify(line) + '\\n')
   const outcome = (promise) => promise.then(() => 'resolved', (error) => error.code ?? String(error))
-  const threads = () => fs.readdirSync('/proc/self/task').map((id) => fs.readFileSync('/proc/self/task/' + id + '/comm', 'utf8').trim()).filter((name) => name.startsWith('mayfly'))
+  // One that ends between the two calls is none any more.
+  const comm = (id) => { try { return fs.readFileSync('/proc/self/task/' + id + '/comm', 'utf8').trim() } catch { return '' } }
+  const threads = () => fs.readdirSync('/proc/self/task').map(comm).filter((name) => name.startsWith('mayfly'))
 `
 
 export class WorkerProcess {
@@ -36,8 +38,9 @@ export class WorkerProcess {
     })
     this.stderr = ''
     this.process.stderr.on('data', (data) => (this.stderr += data))
-    this.read = once(this.process, 'close')
-    createInterface({ input: this.process.stdout }).on('line', (line) => {
+    const lines = createInterface({ input: this.process.stdout })
+    this.read = once(lines, 'close')
+    lines.on('line', (line) => {
       this.#lines.push(JSON.parse(line))
       this.#look()
     })
