@@ -208,7 +208,7 @@ test('what could not be finished is in the record, and the exit is in time all t
   const disk = new Disk(t, store)
   disk.die('fdatasync')
   const worker = new WorkerProcess(t, `${RECORD}
-    const nodes = [new mayfly.MdkNode(OPTIONS), new mayfly.MdkNode({ ...OPTIONS, store: 'memory:' })]
+    const nodes = [new mayfly.MdkNode(OPTIONS), new mayfly.MdkNode({ ...OPTIONS, mnemonic: mayfly.generateMnemonic(), store: 'memory:' })]
     const pending = nodes.map((node) => outcome(node.start()))
     process.once('SIGTERM', async () => {
       mayfly.shutdownWorker({ destroyTimeoutMs: 100, killAfterMs: 60000 })
