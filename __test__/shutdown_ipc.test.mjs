@@ -133,6 +133,15 @@ describe('the hook for the channel', { concurrency: 4 }, () => {
     })
   }
 
+  test('does as much as it can without the count of listeners, which is no public part of Node', async (t) => {
+    const uncounted = 'process.channel.unrefCounted = undefined\n'
+    await new WorkerProcess(t, `${uncounted}mayfly.installShutdownHooks()`, { ipc: true }).ends(0)
+    const worker = new WorkerProcess(t, `${uncounted}${ENDING}process.on('message', (message) => ${ANSWERS}); mayfly.installShutdownHooks({ exitCode: 5 })`, { ipc: true })
+    await answers(worker)
+    worker.process.disconnect()
+    await worker.ends(5)
+  })
+
   test("leaves it to a 'disconnect' listener of the user's own", async (t) => {
     const worker = new WorkerProcess(t, `${ENDING}
       mayfly.installShutdownHooks({ ipcDisconnect: true, exitCode: 3 })

@@ -20,7 +20,6 @@ const STACK_BYTES: usize = 128 << 10;
 /// How a shell writes "ended by SIGKILL".
 const KILLED: libc::c_int = 128 + libc::SIGKILL;
 
-#[derive(Default)]
 struct Timer {
     deadline: Option<Instant>,
     /// A thread looks at the deadline.
