@@ -3,6 +3,7 @@
 //! JavaScript sees it as `MdkError`: `code`, `retryable`, and where they help `option`, `retryAfterMs` and `holder`.
 //! Messages say what was wrong, with which value (never a secret), and what to do next; they are not API.
 
+use crate::clock::iso8601;
 use std::fmt;
 use std::time::Duration;
 
@@ -138,8 +139,8 @@ impl Error {
     pub fn locked(holder: Option<Holder>, retry_after: Duration) -> Self {
         let who = match &holder {
             Some(Holder { pid: Some(pid), host, since_ms, .. }) => {
-                let host = host.as_deref().map(|h| format!(" on {h}")).unwrap_or_default();
-                format!("process {pid}{host}, since {since_ms} (ms since 1970)")
+                let host = host.as_deref().map(|h| format!(" (on {h})")).unwrap_or_default();
+                format!("pid {pid} since {}{host}", iso8601(*since_ms))
             }
             _ => "another process".to_owned(),
         };
@@ -188,3 +189,7 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+#[path = "error_tests.rs"]
+mod tests;

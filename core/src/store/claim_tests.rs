@@ -141,6 +141,63 @@ async fn a_waiting_claim_wins_at_the_first_attempt_after_the_release() {
     assert_eq!((began.elapsed().as_millis(), store.attempts), (1_750, 4));
 }
 
+/// When the attempts of the default budget are made, in ms after the first.
+const ATTEMPTS_MS: [u64; 8] = [0, 250, 750, 1_750, 3_750, 5_750, 7_750, 9_750];
+
+#[tokio::test(start_paused = true)]
+async fn a_wallet_that_is_let_go_at_any_millisecond_of_the_budget_is_taken_at_the_next_attempt() {
+    let policy = policy(8, 250, 10_000);
+    // At the very millisecond of an attempt both may come first: those are left out.
+    let instants = (1..10_000).filter(|instant| !ATTEMPTS_MS.contains(instant));
+    for instant in instants {
+        let wallet = MemoryWallet::default();
+        let (mut holder, mut store) = (wallet.store(), counted(&wallet));
+        holder.claim_and_load(&claimant(77)).await.unwrap();
+        let began = Instant::now();
+        let who = claimant(1);
+        let release = async {
+            tokio::time::sleep(Duration::from_millis(instant)).await;
+            drop(holder);
+        };
+        let (came_to, ()) = tokio::join!(claim_within(&mut store, &who, &policy), release);
+        match ATTEMPTS_MS.iter().position(|attempt| *attempt > instant) {
+            Some(earlier) => {
+                came_to.unwrap_or_else(|error| panic!("let go at {instant} ms: {error}"));
+                assert_eq!(usize::try_from(store.attempts).unwrap(), earlier + 1, "let go at {instant} ms");
+            }
+            // Too late: the answer was given at the last attempt.
+            None => assert_eq!((came_to.unwrap_err().code, store.attempts), (Code::WalletLocked, 8)),
+        }
+        assert!(began.elapsed() <= Duration::from_secs(10), "let go at {instant} ms");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_restarts_again_and_again_is_waited_for_and_the_last_one_is_named() {
+    let wallet = MemoryWallet::default();
+    let mut store = counted(&wallet);
+    let mut holder = wallet.store();
+    holder.claim_and_load(&claimant(77)).await.unwrap();
+    // It is away for 40 ms of each 100, and never when an attempt is made.
+    let restarts = async {
+        for life in 1..=97 {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            drop(holder);
+            tokio::time::sleep(Duration::from_millis(39)).await;
+            holder = wallet.store();
+            holder.claim_and_load(&claimant(77 + life)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let (who, policy) = (claimant(1), policy(8, 250, 10_000));
+    let error = tokio::select! {
+        won = claim_within(&mut store, &who, &policy) => won.unwrap_err(),
+        () = restarts => unreachable!(),
+    };
+    assert_eq!((store.attempts, error.holder.unwrap().pid), (8, Some(77 + 97)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dropped_wait_is_over_at_once() {
     let wallet = MemoryWallet::default();
