@@ -1,7 +1,10 @@
 // A wallet that another process holds: said with its holder, waited for within the budget, and every wait can be ended.
 
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { readFileSync, readdirSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { startLab } from '../scripts/support/lab.mjs'
 import { MdkNode, generateMnemonic, isMdkError } from '../index.mjs'
@@ -53,6 +56,8 @@ test('a held wallet is WALLET_LOCKED within the budget, with its holder and when
   assert.equal(error.holder.host, hostname())
   assert.equal(error.holder.epoch, 1)
   assert.ok(error.holder.since >= before && error.holder.since <= Date.now(), `since is ${error.holder.since}`)
+  const since = new Date(error.holder.since).toISOString()
+  assert.ok(error.message.startsWith(`the wallet is locked by pid ${holder.pid} since ${since}`), error.message)
   assert.ok(ms >= 150, `two pauses are 150 ms, it took ${ms}`)
   assert.ok(ms < BUDGET_MS, `it took ${ms} ms`)
   await holder.endsWell()
@@ -149,4 +154,42 @@ test('two nodes of one process exclude each other, too', async (t) => {
   assert.equal(error.holder.pid, process.pid)
   one.destroy()
   await two.start()
+})
+
+const untraced = spawnSync('strace', ['-V']).status !== 0 && 'strace not installed'
+
+/** The calls for a lock in what strace saw. */
+const lockCalls = (trace) => trace.split('\n').filter((line) => /\b(flock\(|fcntl\(.*SETLK)/.test(line))
+
+/** Those of them that wait in the kernel, where no signal handler and no `process.exit` gets through. */
+const blocking = (calls) => calls.filter((call) => (/\bflock\(/.test(call) ? !/LOCK_NB|LOCK_UN/.test(call) : /SETLKW/.test(call)))
+
+test('no call for a lock ever waits in the kernel, while the wallet is held and when it is let go', { skip: untraced }, async (t) => {
+  const { options, holder } = await held(t)
+  // A file per thread: calls at the same time would tear each other's lines.
+  const traces = folder(t)
+  const calls = () => readdirSync(traces).flatMap((file) => lockCalls(readFileSync(join(traces, file), 'utf8')))
+  const contended = () => calls().filter((call) => /flock\(.*LOCK_EX\|LOCK_NB\) = -1 EAGAIN/.test(call)).length
+  const waiting = new Child(t, 'hold', { options, under: ['strace', '-ff', '-y', '-o', join(traces, 'thread'), '-e', 'trace=flock,fcntl'] })
+  await until(() => contended() >= 2, 'a second attempt')
+  await holder.endsWell()
+  await waiting.said('holding')
+  await waiting.endsWell()
+  const seen = calls()
+  const taken = seen.filter((call) => /flock\(.*\.lock>, LOCK_EX\|LOCK_NB\) = 0/.test(call))
+  assert.equal(taken.length, 1, seen.join('\n'))
+  assert.ok(seen.some((call) => /fcntl\(.*\.sqlite.*F_SETLK,/.test(call)), "SQLite's own locks are looked at, too")
+  assert.deepEqual(blocking(seen), [])
+  t.diagnostic(`${contended()} contended tries, ${seen.length} calls for a lock`)
+
+  // The same trace of a lock that is waited for must not pass.
+  assert.equal(blocking(seen.map((call) => call.replace('LOCK_EX|LOCK_NB', 'LOCK_EX'))).length, taken.length + contended())
+  assert.ok(blocking(seen.map((call) => call.replace('F_SETLK,', 'F_SETLKW,'))).length > 0)
+})
+
+test('what looks for a call that waits finds one', { skip: untraced || (spawnSync('flock', ['-V']).status !== 0 && 'flock(1) not installed') }, (t) => {
+  const file = join(folder(t), 'lock')
+  const traced = (...args) => spawnSync('strace', ['-f', '-e', 'trace=flock', 'flock', ...args, file, 'true'], { encoding: 'utf8' }).stderr
+  assert.equal(blocking(lockCalls(traced())).length, 1)
+  assert.equal(blocking(lockCalls(traced('--nonblock'))).length, 0)
 })
