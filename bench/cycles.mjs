@@ -15,7 +15,7 @@ export async function run(context) {
   // What a process needs once is there after some cycles.
   const settled = Math.min(100, Math.floor(times / 2))
   const input = { options: wallet.options, controlUrl: lab.info.controlUrl, times, settled }
-  const { took, late, rss, left } = (await runChild('cycles.cjs', input, times * PATIENCE_MS)).said
+  const { took, late, rss, left } = (await runChild('cycles.cjs', input, { deadlineMs: times * PATIENCE_MS })).said
   return [
     samples('start, receive, destroy', 'ms', took),
     derived(`growth after the first ${settled} of ${times} cycles: RSS`, 'MB', (rss.end - rss.settled) / 1e6, 1, { target: 5 }),

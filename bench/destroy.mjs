@@ -2,7 +2,7 @@
 
 import { runChild } from './support/children.mjs'
 import { receiveOnce } from './support/receive.mjs'
-import { samples } from './support/samples.mjs'
+import { derived, percentile, samples } from './support/samples.mjs'
 
 export const title = 'destroy()'
 
@@ -14,9 +14,12 @@ export async function run(context) {
   const empty = await took('start')
   await receiveOnce(context, wallet)
   const open = await took('startReceiving')
+  const worst = (took) => derived('- of 100, all but the longest', 'ms', percentile(took, 0.99), took.length, { target: 20 })
   return [
     samples('running, no channel', 'ms', empty, { target: 2 }),
+    worst(empty),
     samples('running, one channel', 'ms', open, { target: 2 }),
+    worst(open),
     samples('idle', 'ms', idle),
   ]
 }

@@ -5,6 +5,9 @@ const { now, input, say } = require('./support.cjs')
 const { createServer } = require('node:net')
 const { MdkNode } = require('../../index.js')
 
+/** How a process sees what hangs. */
+const hanging = import('../../__test__/support/hanging.mjs')
+
 /** Takes Noise's first act and never says anything. */
 const muteServer = () =>
   new Promise((resolve) => {
@@ -19,17 +22,22 @@ const blackhole = (link, on) =>
     body: JSON.stringify({ link, blackhole: on }),
   })
 
-/** Waits for what the node's own counters say. */
-async function until(node, holds) {
-  while (!holds(node.stats())) await new Promise((resolve) => setTimeout(resolve, 1))
+async function until(holds) {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 1))
+}
+
+/** Begins a start, and waits until it is with the service that hangs. */
+async function startInto(node, service) {
+  const { REACHED } = await hanging
+  node.start().catch(() => {})
+  await until(() => REACHED[service](node))
 }
 
 /** What each state hangs with, and how it is reached; resolves with what ends it. */
 const STATES = {
   async 'chain, starting'(node) {
     await blackhole('esplora', true)
-    node.start().catch(() => {})
-    await until(node, (stats) => stats?.chainRequests > 0)
+    await startInto(node, 'esplora')
     return () => blackhole('esplora', false)
   },
   async 'chain, running'(node) {
@@ -37,15 +45,26 @@ const STATES = {
     await blackhole('esplora', true)
     return () => blackhole('esplora', false)
   },
-  async 'lsp, handshake'(node) {
-    node.start().catch(() => {})
-    await until(node, (stats) => stats?.lspBytesSent > 0 && stats.phases.syncedMs !== undefined)
-  },
+  'lsp, handshake': (node) => startInto(node, 'lsp'),
   async 'lsp, running'(node) {
     await node.startReceiving()
     await blackhole('lsp', true)
     return () => blackhole('lsp', false)
   },
+  'dns, starting': (node) => startInto(node, 'dns'),
+  async 'disk, claiming'(node) {
+    const { die, revive } = await hanging
+    die('fdatasync')
+    await startInto(node, 'disk')
+    return revived(revive)
+  },
+}
+
+/** The thread that destroy() left ends when its disk is back; until then its lock is not free for the next. */
+const revived = (revive) => async () => {
+  revive()
+  const { noThreads } = await import('../../__test__/support/threads.mjs')
+  await noThreads()
 }
 
 async function main() {

@@ -51,9 +51,9 @@ export function runNode(args, env = {}, deadlineMs = DEADLINE_MS) {
 /** The path of a script in bench/children. */
 export const childPath = (script) => fileURLToPath(new URL(script, CHILDREN))
 
-/** Runs a script of bench/children over `input`; `said` is the JSON that it prints. */
-export async function runChild(script, input, deadlineMs) {
-  const result = await runNode([childPath(script)], inputOf(input), deadlineMs)
+/** Runs a script of bench/children over `input`, with more in its environment; `said` is the JSON that it prints. */
+export async function runChild(script, input, { env = {}, deadlineMs } = {}) {
+  const result = await runNode([childPath(script)], { ...env, ...inputOf(input) }, deadlineMs)
   try {
     return { ...result, said: JSON.parse(result.stdout) }
   } catch {
