@@ -26,7 +26,7 @@ async function receivePayment(node, onPayment, options) {
     if (!leads) return []
     const received = await payments(node, onPayment, native, token).catch(async (error) => {
       // What went wrong first is what the caller must see.
-      await node.stop().catch(() => {})
+      await native(() => node.stop()).catch(() => {})
       throw error
     })
     await native(() => node.stop())
