@@ -38,7 +38,9 @@ export function pidOf(pid) {
 export async function vanished(known, what, patienceMs = PATIENCE_MS) {
   const ended = () => {
     const now = stat(known.pid)
-    return now === undefined || now.started !== known.started || now.state === 'Z'
+    if (now === undefined || now.started !== known.started) return true
+    // Its first thread may be one while another is on its way out, with all files and locks still open.
+    return now.state === 'Z' && list(`/proc/${known.pid}/task`).length <= 1
   }
   await waitFor(ended, known, what, patienceMs)
 }
