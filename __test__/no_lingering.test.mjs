@@ -1,0 +1,69 @@
+// A worker that is told to end, in any way and whatever it is in the middle of, is gone: by itself and with the exit code that was
+// asked for (a SIGKILL of the kill timer would be the sign that it hung), its calls rejected, its wallet free for the next process's
+// first attempt, and a payment in the middle not lost.
+
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { Books, LAB_ARGS, assertNoForceClose } from './support/books.mjs'
+import { PATIENT, STATES, hold, nextEpoch, workerIn } from './support/no_lingering/states.mjs'
+import { STORES } from './support/no_lingering/stores.mjs'
+import { WAYS, Worker } from './support/no_lingering/worker.mjs'
+import { openShop } from './support/shop.mjs'
+
+/** Most of a worker's life is waiting. */
+const AT_ONCE = 6
+const AMOUNT_MSAT = 3_000_000
+const STARTS = 50
+
+let shop
+before(async () => (shop = await openShop(LAB_ARGS)))
+after(() => shop?.close())
+
+for (const [kind, store] of Object.entries(STORES)) {
+  describe(`with a ${kind} store`, { concurrency: AT_ONCE }, () => {
+    for (const [name, state] of Object.entries(STATES)) {
+      const skip = state.skip ?? (state.worker === 'store' && store.noHangs)
+      for (const way of Object.keys(WAYS)) {
+        test(`${name}: ${way}`, { skip }, async (t) => {
+          const place = store.open(t)
+          const wallet = await shop.wallet({ options: { store: place.store } })
+          const books = new Books(wallet)
+          if (state.payment) await books.payToLsp(AMOUNT_MSAT)
+          const { worker, still } = await workerIn(t, name, { wallet, place, orphan: WAYS[way].orphan })
+          const ms = await worker.endsBy(way)
+          t.diagnostic(`gone after ${ms.toFixed(0)} ms`)
+          if (state.outcomes) assert.deepEqual(worker.end().outcomes, state.outcomes)
+          worker.assertToldWhatIsLeft({ stuck: state.stuck })
+          if (still) await still()
+          else await nextEpoch(wallet)
+          if (state.payment) await received(books, worker)
+        })
+      }
+    }
+  })
+}
+
+/** The payment is the wallet's, once, and all agree on it. */
+async function received(books, worker) {
+  books.hear(worker)
+  await books.settle()
+  assert.deepEqual(await books.audit(), { paid: 1, refused: 0, channels: 1 })
+}
+
+test(`${STARTS} starts against a held lock, each ended by SIGTERM, leave no process, and the holder undisturbed`, async (t) => {
+  const wallet = await shop.wallet()
+  const holder = await hold(t, wallet)
+  let started = 0
+  const starting = async () => {
+    while (started++ < STARTS) {
+      const worker = new Worker(t, 'contended', { ...wallet.options, lease: PATIENT })
+      await worker.reached()
+      await worker.endsBy('SIGTERM')
+      assert.deepEqual(worker.end().outcomes, ['NODE_DESTROYED', 'NODE_DESTROYED'])
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, starting))
+  await holder.undisturbed()
+})
+
+test('nobody closed a channel', () => assertNoForceClose(shop.lab))
