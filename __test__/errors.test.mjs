@@ -61,7 +61,7 @@ test('a panic is INTERNAL with its location, prints nothing, and the process liv
     try { native.selftestPanic() } catch (e) { console.log(e.code, e.retryable, e.message) }
     console.log(new mayfly.MdkNode(OPTIONS).state)`)
   assert.equal(child.status, 0, child.stderr)
-  assert.match(child.stdout, /^INTERNAL false .*panic at src\/selftest\.rs:\d+: as asked.*\nidle\n$/)
+  assert.match(child.stdout, /^INTERNAL false .*panic at src\/selftest\.rs:\d+, in the binding: as asked.*\nidle\n$/)
   assert.equal(child.stderr, '')
 })
 

@@ -157,11 +157,6 @@ impl Error {
         Error::new(Code::NodeDestroyed, "the node was destroyed; make a new MdkNode")
     }
 
-    /// `INTERNAL`, for whoever waits for a node whose thread ends by a panic.
-    pub fn panicked() -> Self {
-        Error::new(Code::Internal, "a panic ended the node's thread; what was committed is safe; start again")
-    }
-
     /// `FENCED`.
     pub fn fenced() -> Self {
         Error::new(

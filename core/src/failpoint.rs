@@ -34,10 +34,16 @@ points! {
     AfterLeaseClaim,
     /// LDK is loaded, and knows nothing of the chain since.
     AfterLoad,
+    /// Esplora's answers are about to be told to LDK.
+    MidSync,
     /// LDK is at the chain's tip.
     AfterSync,
     /// The LSP has our `init`.
     AfterConnect,
+    /// A message of the LSP is handed to LDK, in the task that reads the socket.
+    MidPeerMessage,
+    /// The same, of one of LSPS0.
+    MidLspsMessage,
     /// A payment can be claimed, and is not.
     BeforeClaim,
     /// LDK has claimed it, and nobody else knows.
@@ -78,8 +84,21 @@ points! {
 
 /// Does what a test has asked for at this passing of this point.
 #[cfg(feature = "failpoints")]
+#[track_caller]
 pub fn reached(point: Point) {
     armed::reached(point as usize);
+}
+
+/// Arms others than the environment asked for, in a process that lives on; passings count from here.
+#[cfg(feature = "failpoints")]
+pub fn arm(text: &str) -> Result<(), String> {
+    armed::arm(text)
+}
+
+/// There is nothing to arm.
+#[cfg(not(feature = "failpoints"))]
+pub fn arm(_: &str) -> Result<(), String> {
+    Err("this build has no failpoints".to_owned())
 }
 
 /// All of them, in the order of a life.
@@ -107,7 +126,7 @@ mod armed {
     use std::mem::ManuallyDrop;
     use std::os::fd::{FromRawFd, RawFd};
     use std::sync::atomic::{AtomicU64, Ordering};
-    use std::sync::OnceLock;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
 
     const POINTS: usize = NAMES.len();
 
@@ -118,7 +137,7 @@ mod armed {
         Panic,
     }
 
-    #[derive(PartialEq, Eq, Debug)]
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub struct Armed {
         pub point: usize,
         pub passing: u64,
@@ -128,20 +147,40 @@ mod armed {
     static PASSED: [AtomicU64; POINTS] = [const { AtomicU64::new(0) }; POINTS];
 
     #[allow(clippy::panic, reason = "an armed failpoint is a test's; what a test got wrong must not pass")]
+    #[track_caller]
     pub fn reached(point: usize) {
-        static ARMED: OnceLock<Vec<Armed>> = OnceLock::new();
-        let armed = ARMED.get_or_init(|| match parse(&variable("MAYFLY_FAILPOINT").unwrap_or_default()) {
-            Ok(armed) => armed,
-            Err(problem) => panic!("MAYFLY_FAILPOINT: {problem}"),
-        });
         let passing = PASSED.get(point).map_or(0, |passed| passed.fetch_add(1, Ordering::Relaxed) + 1);
-        let Some(it) = armed.iter().find(|it| it.point == point && it.passing == passing) else { return };
-        tell(it);
+        let found = {
+            let mut armed = armed();
+            if armed.is_none() {
+                match parse(&variable("MAYFLY_FAILPOINT").unwrap_or_default()) {
+                    Ok(parsed) => *armed = Some(parsed),
+                    Err(problem) => panic!("MAYFLY_FAILPOINT: {problem}"),
+                }
+            }
+            armed.iter().flatten().find(|it| it.point == point && it.passing == passing).copied()
+        };
+        let Some(it) = found else { return };
+        tell(&it);
         match it.action {
             Action::Kill => kill(),
             Action::Block => block(),
             Action::Panic => panic!("the failpoint {}, as asked", name(point)),
         }
+    }
+
+    /// Instead of what was armed before; passings count from here.
+    pub fn arm(text: &str) -> Result<(), String> {
+        let parsed = parse(text)?;
+        let mut armed = armed();
+        PASSED.iter().for_each(|passed| passed.store(0, Ordering::Relaxed));
+        *armed = Some(parsed);
+        Ok(())
+    }
+
+    fn armed() -> MutexGuard<'static, Option<Vec<Armed>>> {
+        static ARMED: Mutex<Option<Vec<Armed>>> = Mutex::new(None);
+        ARMED.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn name(point: usize) -> &'static str {

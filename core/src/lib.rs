@@ -25,7 +25,7 @@ pub mod failpoint;
     reason = "tests"
 )]
 mod fuzz;
-mod guard;
+pub mod guard;
 pub mod invoice;
 pub mod keys;
 pub mod ldk;

@@ -2,6 +2,7 @@
 //! dropped, because its thread is stuck in a system call: then [`Owed`] gives it.
 
 use crate::error::{Error, Result};
+use crate::guard;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -139,7 +140,7 @@ impl Owed {
 impl<T> Drop for Reply<T> {
     fn drop(&mut self) {
         if let Some(deliver) = self.0.take() {
-            deliver(Err(if std::thread::panicking() { Error::panicked() } else { Error::destroyed() }));
+            deliver(Err(if std::thread::panicking() { guard::unwinding() } else { Error::destroyed() }));
         }
     }
 }

@@ -17,6 +17,7 @@
 use super::esplora::{BlockStatus, Esplora, Tip};
 use super::http::MAX_CONNECTIONS;
 use crate::error::{Code, Error, Result};
+use crate::failpoint::{self, Point};
 use bitcoin::block::Header;
 use bitcoin::{BlockHash, OutPoint, ScriptBuf, Transaction, Txid};
 use futures_util::stream::{self, StreamExt};
@@ -151,6 +152,7 @@ async fn follow(
                 return Ok(Some(hash));
             }
         }
+        failpoint::reached(Point::MidSync);
         plan.update.tell_unconfirmed(confirmables);
         let mut more = false;
         while !more && plan.update.tell_next_block(confirmables) {

@@ -13,13 +13,16 @@ use super::queues::{Parcel, Queues};
 use super::recovery::Recovery;
 use super::reestablish::fallen_behind;
 use super::{reserve, Fault, PersistQueue};
-use crate::error::{Code, Error};
+use crate::error::Error;
+use crate::failpoint::{self, Point};
+use crate::guard;
 use crate::ldk::{ChainMonitor, ChannelManager};
 use bitcoin::constants::ChainHash;
 use bitcoin::secp256k1::PublicKey;
 use lightning::ln::msgs::*;
 use lightning::ln::types::ChannelId;
 use lightning::types::features::{InitFeatures, NodeFeatures};
+use std::any::Any;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -140,7 +143,10 @@ impl MessageGate {
 
     /// Hands a peer's message to LDK and wakes the run loop, which looks at what came of it.
     pub(super) fn deliver<T>(&self, what: &'static str, call: impl FnOnce(&Attached) -> T) -> Option<T> {
-        let result = self.enter(what, call);
+        let result = self.enter(what, |attached| {
+            failpoint::reached(Point::MidPeerMessage);
+            call(attached)
+        });
         self.wake.notify_one();
         result
     }
@@ -160,7 +166,7 @@ impl MessageGate {
         match catch_unwind(AssertUnwindSafe(|| call(attached))) {
             Ok(value) => Some(value),
             Err(panic) => {
-                self.fault.raise(explain_panic(what, panic.as_ref()));
+                self.fault.raise(explain_panic(what, panic));
                 None
             }
         }
@@ -168,17 +174,11 @@ impl MessageGate {
 }
 
 /// LDK panics on purpose when a peer proves that our state has fallen behind; any other panic is a bug.
-fn explain_panic(what: &str, panic: &(dyn std::any::Any + Send)) -> Error {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no message");
-    if text.contains("fallen behind") {
+fn explain_panic(what: &str, panic: Box<dyn Any + Send>) -> Error {
+    if guard::text(panic.as_ref()).contains("fallen behind") {
         return fallen_behind("(unknown)");
     }
-    let first_line = text.lines().next().unwrap_or_default();
-    Error::new(Code::Internal, format!("LDK panicked in {what}: {first_line}"))
+    guard::explain(what, panic)
 }
 
 impl BaseMessageHandler for MessageGate {

@@ -10,6 +10,7 @@
 use crate::checkpoint::{BroadcastGate, Loaded};
 use crate::entropy;
 use crate::error::{shown, Code, Error, Result};
+use crate::failpoint::{self, Point};
 use crate::ldk::ChannelManager;
 use crate::onchain::Signer;
 use bitcoin::secp256k1::PublicKey;
@@ -187,6 +188,7 @@ impl CustomMessageReader for LspTransport {
 
 impl CustomMessageHandler for LspTransport {
     fn handle_custom_message(&self, message: RawLSPSMessage, sender: PublicKey) -> Result<(), LightningError> {
+        failpoint::reached(Point::MidLspsMessage);
         if sender != self.lsp || !self.take(&message.payload) {
             return Ok(());
         }

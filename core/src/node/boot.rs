@@ -114,7 +114,8 @@ fn prepare(resident: Arc<Resident>, stats: Arc<Stats>) -> Result<Prepared> {
     let peers = Peers::new(handlers, now, &entropy::random(), Arc::new(LdkLog::new("node")), keys);
     let resolver = Resolver::new();
     let esplora = Esplora::new(&config.esplora_url, config.network, &config.timeouts, resolver.clone())?;
-    let dialer = Dialer::new(config.lsp.clone(), resolver, config.timeouts).counting(Arc::clone(&stats));
+    let dialer = Dialer::new(config.lsp.clone(), resolver, config.timeouts, engine.fault().clone());
+    let dialer = dialer.counting(Arc::clone(&stats));
     Ok(Prepared {
         resident,
         config,

@@ -5,6 +5,7 @@ use super::handle::Handle;
 use super::watch::WatchReport;
 use crate::error::{Code, Error, Result};
 use crate::events::PaymentEvent;
+use crate::guard::guarded_future;
 use crate::invoice::{Invoice, MintRequest};
 use crate::lsp::JitRoute;
 use crate::reply::Due;
@@ -282,7 +283,7 @@ impl<T: Send + 'static> Pending<T> {
     pub async fn send_of(self, work: impl Future<Output = Result<T>>) {
         let mut pending = self.arm();
         let result = tokio::select! {
-            result = work => result,
+            result = guarded_future("a call", work) => result.and_then(|result| result),
             () = std::future::poll_fn(|cx| pending.poll_abandoned(cx)) => return,
         };
         pending.send(result);

@@ -9,8 +9,10 @@
 //! Leaving is a half-close and a read to the end. An HTLC that was on its way while we said goodbye sits in a dead connection,
 //! and no webhook comes for it; hearing it here lets the node come back and serve it.
 
+use crate::checkpoint::Fault;
 use crate::config::LspPeer;
 use crate::error::{Code, Error, Result};
+use crate::guard::guarded_future;
 use crate::ldk::PeerManager;
 use crate::lsp::transport::LspTransport;
 use crate::net::dns::Resolver;
@@ -38,6 +40,8 @@ pub struct Dialer {
     resolver: Resolver,
     timeouts: Timeouts,
     stats: Arc<Stats>,
+    /// What a panic of LDK under a connection raises.
+    fault: Fault,
     pace: Mutex<Pace>,
 }
 
@@ -73,9 +77,9 @@ pub struct Link {
 }
 
 impl Dialer {
-    /// A dialer; nothing is connected yet.
-    pub fn new(peer: LspPeer, resolver: Resolver, timeouts: Timeouts) -> Self {
-        Dialer { peer, resolver, timeouts, stats: Arc::default(), pace: Mutex::default() }
+    /// A dialer; nothing is connected yet. A panic in the task of one of its connections raises `fault`.
+    pub fn new(peer: LspPeer, resolver: Resolver, timeouts: Timeouts, fault: Fault) -> Self {
+        Dialer { peer, resolver, timeouts, stats: Arc::default(), fault, pace: Mutex::default() }
     }
 
     /// Counts its connections and their traffic there.
@@ -116,7 +120,7 @@ impl Dialer {
                 None => self.dial(peers).await,
             };
             let problem = match attempt {
-                Ok(dialled) => match dialled.open(peers, lsp, deadline).await {
+                Ok(dialled) => match dialled.open(peers, lsp, self.fault.clone(), deadline).await {
                     Some(link) => {
                         self.stats.reached(Phase::Connected);
                         if refusals > 0 {
@@ -135,6 +139,10 @@ impl Dialer {
                 },
                 Err(error) => error,
             };
+            // LDK's locks are poisoned after a panic: it must not be entered again.
+            if let Some(reason) = self.fault.reason() {
+                return Err(reason);
+            }
             if Instant::now() + RETRY_PAUSE >= deadline {
                 return Err(problem);
             }
@@ -158,10 +166,16 @@ impl Dialer {
 
 impl Dialled {
     /// Noise's third act and `init`. None: the LSP ended the connection, or the deadline passed.
-    async fn open(self, peers: &Arc<Peers>, lsp: &LspTransport, deadline: Instant) -> Option<Link> {
+    async fn open(self, peers: &Arc<Peers>, lsp: &LspTransport, fault: Fault, deadline: Instant) -> Option<Link> {
         let (socket, peers) = (self.socket.clone(), Arc::clone(peers));
         let mut connected = lsp.connected();
-        let task = tokio::spawn(async move { socket.drive(peers.as_ref()).await });
+        let task = tokio::spawn(async move {
+            let mut closing = socket.clone();
+            if let Err(error) = guarded_future("the connection to the LSP", socket.drive(peers.as_ref())).await {
+                closing.disconnect_socket();
+                fault.raise(error);
+            }
+        });
         let mut link = Link { socket: self.socket, opened: Instant::now(), task };
         let opened = tokio::select! {
             opened = timeout_at(deadline, connected.wait_for(|connected| *connected)) => matches!(opened, Ok(Ok(_))),

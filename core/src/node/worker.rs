@@ -17,14 +17,13 @@ use crate::checkpoint::rows;
 use crate::error::{Code, Error, Result};
 use crate::events::{Outbox, PaymentEvent};
 use crate::failpoint::{self, Point};
-use crate::guard::guarded;
+use crate::guard::{guarded, guarded_future};
 use crate::stats::{Phase, Stats};
 use crate::store::{Batch, Rows};
 use crate::wallet::ledger::{LedgerEntry, Query};
 use crate::wallet::NodeRow;
 use bitcoin::Address;
 use std::collections::VecDeque;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -60,7 +59,7 @@ pub(super) fn spawn(resident: Arc<Resident>) -> std::io::Result<JoinHandle<()>> 
 }
 
 fn run(resident: &Arc<Resident>, number: u64) {
-    let ran = catch_unwind(AssertUnwindSafe(|| {
+    let ran = guarded("the node's thread", || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
         let runtime = match runtime {
             Ok(runtime) => runtime,
@@ -73,11 +72,11 @@ fn run(resident: &Arc<Resident>, number: u64) {
         runtime.block_on(live(Arc::clone(resident)));
         // Tasks and sockets end here, on this thread.
         drop(runtime);
-    }));
-    if ran.is_err() {
-        tracing::error!(reason = %Error::panicked().message, "the node's thread ended");
-        resident.session_ended(Some(&Error::panicked()));
-        resident.mailbox.leave_for_good(Some(&Error::panicked()));
+    });
+    if let Err(error) = ran {
+        tracing::error!(reason = %error.message, "the node's thread ended");
+        resident.session_ended(Some(&error));
+        resident.mailbox.leave_for_good(Some(&error));
     }
     resident.thread_ended(number);
 }
@@ -289,10 +288,10 @@ impl Worker {
         let resident = Arc::clone(&self.resident);
         // A watch need not have the LSP, nor a send; who does, finds it later.
         let connects = self.waiting.watches.is_empty() && self.waiting.needs_lsp();
-        let mut booting = pin!(boot(Arc::clone(&resident), stats, connects));
+        let mut booting = pin!(guarded_future("the start", boot(Arc::clone(&resident), stats, connects)));
         loop {
             tokio::select! {
-                session = &mut booting => return session.map(Some),
+                session = &mut booting => return session?.map(Some),
                 command = resident.mailbox.next() => match self.led(command) {
                     Command::Stop { pending } => {
                         resident.rest(pending.handle());
@@ -338,20 +337,24 @@ impl Worker {
     /// Serves until the end. `Ok` holds how stopping went; an error ended the session.
     async fn serve(&mut self) -> Result<Result<()>> {
         let Some(session) = self.session.as_mut() else { return Ok(Ok(())) };
-        let ended = serve(session, &mut self.waiting, &self.resident.mailbox).await;
+        let serving = serve(session, &mut self.waiting, &self.resident.mailbox);
+        let ended = guarded_future("the node's loop", serving).await.and_then(|ended| ended);
         self.waiting.abort_tasks();
         self.resident.set_state(State::Stopping);
         let Some(mut session) = self.session.take() else { return Ok(Ok(())) };
         match ended {
             Ok(End::Stopped) => {
-                let finished = session.turn().await;
-                session.broadcasts_tried().await;
-                for watch in &mut self.waiting.watches {
-                    watch.attend(&session);
-                }
-                self.resident.set_wake_by(session.wallet.summary().wake_by());
-                let released = release(session).await;
-                Ok(finished.and(released))
+                let ending = async {
+                    let finished = session.turn().await;
+                    session.broadcasts_tried().await;
+                    for watch in &mut self.waiting.watches {
+                        watch.attend(&session);
+                    }
+                    self.resident.set_wake_by(session.wallet.summary().wake_by());
+                    let released = release(session).await;
+                    finished.and(released)
+                };
+                Ok(guarded_future("the stop", ending).await.and_then(|ended| ended))
             }
             Err(error) => {
                 // A promise of a commit that did not happen must not read as one of a destroyed node.
@@ -405,8 +408,10 @@ impl Worker {
                 self.resident.unfinished(format!("giving the lease back: {}", error.message));
             }
         };
-        if timeout(budget, last).await.is_err() {
-            self.resident.unfinished("the last commit and the release took too long".to_owned());
+        match timeout(budget, guarded_future("destroy()", last)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(panic)) => self.resident.unfinished(panic.message),
+            Err(_) => self.resident.unfinished("the last commit and the release took too long".to_owned()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A connection that ends on our side must be over for everyone: the LSP's socket, LDK, and whoever asks whether it stands.
 
 use crate::checkpoint::tests::{engine, keys};
+use crate::checkpoint::Fault;
 use crate::config::LspPeer;
 use crate::error::Code;
 use crate::ldk::{PeerHandlers, PeerManager};
@@ -49,7 +50,7 @@ fn wallet(at: SocketAddr, patience: Duration) -> Wallet {
     let node_id = keys(true).node_id();
     let lsp = Arc::new(LspTransport::new(node_id));
     let peer = LspPeer { node_id, host: at.ip().to_string(), port: at.port() };
-    let dialer = Dialer::new(peer, Resolver::new(), Timeouts { lsp: patience, ..DEFAULTS });
+    let dialer = Dialer::new(peer, Resolver::new(), Timeouts { lsp: patience, ..DEFAULTS }, Fault::new(Arc::default()));
     Wallet { peers: peers(false, Arc::clone(&lsp)), lsp, dialer }
 }
 
