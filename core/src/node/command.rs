@@ -5,7 +5,7 @@ use super::handle::Handle;
 use super::watch::WatchReport;
 use crate::error::{Code, Error, Result};
 use crate::events::PaymentEvent;
-use crate::guard::guarded_future;
+use crate::guard::{self, guarded_future};
 use crate::invoice::{Invoice, MintRequest};
 use crate::lsp::JitRoute;
 use crate::reply::Due;
@@ -299,6 +299,16 @@ impl<T: Send + 'static> Pending<T> {
         match &mut self.watch {
             None => Poll::Pending,
             Some(watch) => watch.poll_closed(cx),
+        }
+    }
+}
+
+impl<T> Drop for Pending<T> {
+    /// The task that watches the caller's bounds would answer `NODE_DESTROYED` when it finds itself alone, and by then nobody could
+    /// tell that a panic was why.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            answer(&self.slot, Err(guard::unwinding()));
         }
     }
 }
