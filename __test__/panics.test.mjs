@@ -12,21 +12,22 @@ import { folder, within } from './support/life.mjs'
 
 /** Layer → the failpoint, who runs into it, where that is, and what is done there. */
 const LAYERS = {
-  'taking the wallet': { point: 'MidClaim', way: 'start', place: 'store/file/db.rs', during: 'the start' },
-  'loading it': { point: 'AfterLoad', way: 'start', place: 'node/boot.rs', during: 'the start' },
-  'following the chain': { point: 'MidSync', way: 'startLater', place: 'chain/sync.rs', during: 'the start' },
-  'the LSP that connects': { point: 'MidPeerMessage', way: 'start', place: 'checkpoint/messages.rs', during: 'peer_connected' },
-  "the LSP's answer to a request": { point: 'MidLspsMessage', way: 'learnRoute', place: 'lsp/transport.rs', during: 'the connection to the LSP' },
-  'a message about a channel': { point: 'MidPeerMessage', way: 'receive', place: 'checkpoint/messages.rs', during: 'handle_open_channel' },
-  'a payment': { point: 'AfterClaim', way: 'receive', place: 'wallet/payments.rs', during: 'LDK' },
-  'the cut': { point: 'BeforeCommit', way: 'receive', place: 'wallet/mod.rs', during: "the node's loop" },
-  'the transaction': { point: 'MidCommit', way: 'receive', place: 'store/file/db.rs', during: "the node's loop" },
-  "the loop's turn": { point: 'AfterSend', way: 'receive', place: 'node/session.rs', during: "the node's loop" },
-  'an ack without a session': { point: 'BeforeAck', way: 'ack', place: 'node/worker.rs', during: 'a call' },
-  'leaving the LSP': { point: 'BeforeGoodbye', way: 'stop', place: 'node/serve.rs', during: "the node's loop" },
-  'giving the wallet back': { point: 'BeforeLeaseRelease', way: 'stop', place: 'node/worker.rs', during: 'the stop' },
-  "destroy()'s disconnect": { point: 'BeforeDestroy', way: 'destroy', place: 'node/worker.rs', during: 'destroy()' },
-  "destroy()'s release": { point: 'BeforeLeaseRelease', way: 'destroy', place: 'node/worker.rs', during: 'destroy()' },
+  'a method of the node': { point: 'MidCall', way: 'call', place: 'src/node.rs', during: 'the binding' },
+  'taking the wallet': { point: 'MidClaim', way: 'start', place: 'core/src/store/file/db.rs', during: 'the start' },
+  'loading it': { point: 'AfterLoad', way: 'start', place: 'core/src/node/boot.rs', during: 'the start' },
+  'following the chain': { point: 'MidSync', way: 'startLater', place: 'core/src/chain/sync.rs', during: 'the start' },
+  'the LSP that connects': { point: 'MidPeerMessage', way: 'start', place: 'core/src/checkpoint/messages.rs', during: 'peer_connected' },
+  "the LSP's answer to a request": { point: 'MidLspsMessage', way: 'learnRoute', place: 'core/src/lsp/transport.rs', during: 'the connection to the LSP' },
+  'a message about a channel': { point: 'MidPeerMessage', way: 'receive', place: 'core/src/checkpoint/messages.rs', during: 'handle_open_channel' },
+  'a payment': { point: 'AfterClaim', way: 'receive', place: 'core/src/wallet/payments.rs', during: 'LDK' },
+  'the cut': { point: 'BeforeCommit', way: 'receive', place: 'core/src/wallet/mod.rs', during: "the node's loop" },
+  'the transaction': { point: 'MidCommit', way: 'receive', place: 'core/src/store/file/db.rs', during: "the node's loop" },
+  "the loop's turn": { point: 'AfterSend', way: 'receive', place: 'core/src/node/session.rs', during: "the node's loop" },
+  'an ack without a session': { point: 'BeforeAck', way: 'ack', place: 'core/src/node/worker.rs', during: 'a call' },
+  'leaving the LSP': { point: 'BeforeGoodbye', way: 'stop', place: 'core/src/node/serve.rs', during: "the node's loop" },
+  'giving the wallet back': { point: 'BeforeLeaseRelease', way: 'stop', place: 'core/src/node/worker.rs', during: 'the stop' },
+  "destroy()'s disconnect": { point: 'BeforeDestroy', way: 'destroy', place: 'core/src/node/worker.rs', during: 'destroy()' },
+  "destroy()'s release": { point: 'BeforeLeaseRelease', way: 'destroy', place: 'core/src/node/worker.rs', during: 'destroy()' },
 }
 
 let lab, child
@@ -84,7 +85,7 @@ describe('a panic in', () => {
       assert.equal(met.code, ends ? 'NODE_DESTROYED' : 'INTERNAL', JSON.stringify(met))
       assert.equal(met.retryable, false)
       const said = ends ? met.unfinished.join() : met.message
-      const expected = new RegExp(`panic at core/src/${place}:\\d+, in ${during.replace('()', '\\(\\)')}: the failpoint ${point}, as asked`)
+      const expected = new RegExp(`panic at ${place}:\\d+, in ${during.replace('()', '\\(\\)')}: the failpoint ${point}, as asked`)
       assert.match(said, expected)
       assert.equal(state, ends ? 'destroyed' : 'idle')
       assert.deepEqual(locks, [], 'held when the caller was told')

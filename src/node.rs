@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use mayfly_core::config::{shown, stray, Config};
 use mayfly_core::error::{Error, Result};
+use mayfly_core::failpoint::{self, Point};
 use mayfly_core::invoice::MintRequest;
 use mayfly_core::lsp::{self, scid};
-use mayfly_core::node::{parse_channel_id, Node, Query, Ready, SendAll, State};
+use mayfly_core::node::{parse_channel_id, Call, Node, Query, Ready, SendAll, State};
 use mayfly_core::onchain::destination;
+use mayfly_core::reply::Reply;
 use napi::bindgen_prelude::{Object, ToNapiValue, Unknown};
 use napi::Env;
 use napi_derive::napi;
@@ -51,7 +53,7 @@ impl MdkNode {
     /// Where the node is in its life.
     #[napi(getter, ts_return_type = "NodeState")]
     pub fn state(&self, env: &Env) -> napi::Result<&'static str> {
-        entry(env, || {
+        self.entry(env, || {
             Ok(match self.node().state() {
                 State::Idle => "idle",
                 State::Starting => "starting",
@@ -66,7 +68,7 @@ impl MdkNode {
     /// The wallet's node id, 66 hex characters. No I/O; the first call derives the keys, which takes some milliseconds.
     #[napi]
     pub fn get_node_id(&self, env: &Env) -> napi::Result<String> {
-        entry(env, || self.node().node_id().map(|id| id.to_string()))
+        self.entry(env, || self.node().node_id().map(|id| id.to_string()))
     }
 
     /// Takes the lease, boots and connects to the LSP. Idempotent.
@@ -75,7 +77,7 @@ impl MdkNode {
     /// `STATE_CORRUPT`, `FENCED`.
     #[napi(ts_args_type = "options?: CallOptions", ts_return_type = "Promise<void>")]
     pub fn start<'e>(&self, env: &'e Env, options: Unknown, cancel: Option<&CancelToken>) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let call = args::call(env, &options, cancel)?;
             promise::<(), ()>(env, &self.handle, |reply| self.node().start(call, reply))
         })
@@ -85,7 +87,7 @@ impl MdkNode {
     /// stays usable. Idempotent.
     #[napi(ts_args_type = "options?: CallOptions", ts_return_type = "Promise<void>")]
     pub fn stop<'e>(&self, env: &'e Env, options: Unknown, cancel: Option<&CancelToken>) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let call = args::call(env, &options, cancel)?;
             promise::<(), ()>(env, &self.handle, |reply| self.node().stop(call, reply))
         })
@@ -99,7 +101,7 @@ impl MdkNode {
         options: Unknown,
         cancel: Option<&CancelToken>,
     ) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let call = args::call(env, &options, cancel)?;
             promise::<(), ()>(env, &self.handle, |reply| self.node().start_receiving(call, reply))
         })
@@ -134,14 +136,14 @@ impl MdkNode {
     /// What the last `destroy()` did; `null` before it.
     #[napi(getter)]
     pub fn last_destroy(&self, env: &Env) -> napi::Result<Option<DestroyReport>> {
-        entry(env, || Ok(self.node().last_destroy().map(DestroyReport::from)))
+        self.entry(env, || Ok(self.node().last_destroy().map(DestroyReport::from)))
     }
 
     /// What the node's latest session cost: when it reached what, and what passed between it and store, chain and LSP; `null`
     /// before the first. A session lasts from a call that needs the lease to the end of `stop()`.
     #[napi]
     pub fn stats(&self, env: &Env) -> napi::Result<Option<NodeStats>> {
-        entry(env, || Ok(self.node().stats().map(NodeStats::from)))
+        self.entry(env, || Ok(self.node().stats().map(NodeStats::from)))
     }
 
     /// Mints an invoice over `amountMsat` millisatoshi that expires after `expirySecs` seconds. With a known JIT route: pure
@@ -161,7 +163,7 @@ impl MdkNode {
         options: Unknown,
         cancel: Option<&CancelToken>,
     ) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let amount = args::integer("amountMsat", &amount_msat)?;
             self.invoice(env, mint_request(Some(amount), &description, &expiry_secs)?, &options, cancel)
         })
@@ -180,7 +182,7 @@ impl MdkNode {
         options: Unknown,
         cancel: Option<&CancelToken>,
     ) -> napi::Result<Object<'e>> {
-        entry(env, || self.invoice(env, mint_request(None, &description, &expiry_secs)?, &options, cancel))
+        self.entry(env, || self.invoice(env, mint_request(None, &description, &expiry_secs)?, &options, cancel))
     }
 
     /// Mints through a short channel id of the LSP that the caller supplies, `<block>x<transaction>x<output>`. No I/O.
@@ -199,7 +201,7 @@ impl MdkNode {
         options: Unknown,
         cancel: Option<&CancelToken>,
     ) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let route = self.route_through(&scid)?;
             let amount = args::integer("amountMsat", &amount_msat)?;
             let request = mint_request(Some(amount), &description, &expiry_secs)?;
@@ -222,7 +224,7 @@ impl MdkNode {
         options: Unknown,
         cancel: Option<&CancelToken>,
     ) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let route = self.route_through(&scid)?;
             let request = mint_request(None, &description, &expiry_secs)?;
             args::call(env, &options, cancel)?;
@@ -238,7 +240,7 @@ impl MdkNode {
         options: Unknown,
         cancel: Option<&CancelToken>,
     ) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let call = args::call(env, &options, cancel)?;
             promise::<lsp::JitRoute, JitRoute>(env, &self.handle, |reply| self.node().jit_route(call, reply))
         })
@@ -254,7 +256,7 @@ impl MdkNode {
         options: Unknown,
         cancel: Option<&CancelToken>,
     ) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let wait = args::millis_or("timeoutMs", &timeout_ms, Duration::ZERO)?;
             let call = args::call(env, &options, cancel)?;
             mapped(env, &self.handle, event, |reply| self.node().next_event(wait, call, reply))
@@ -265,7 +267,7 @@ impl MdkNode {
     /// @internal
     #[napi]
     pub fn await_event<'e>(&self, env: &'e Env, cancel: Option<&CancelToken>) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let call = args::abortable(cancel)?;
             mapped(env, &self.handle, event, |reply| self.node().await_event(call, reply))
         })
@@ -280,7 +282,7 @@ impl MdkNode {
         options: Unknown,
         cancel: Option<&CancelToken>,
     ) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let id = args::text("eventId", &event_id)?;
             let call = args::call(env, &options, cancel)?;
             promise::<(), ()>(env, &self.handle, |reply| self.node().ack_event(id, call, reply))
@@ -296,7 +298,7 @@ impl MdkNode {
         options: Unknown,
         cancel: Option<&CancelToken>,
     ) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let (limits, call) = args::receive(env, &options, cancel)?;
             let leads = |ready| ready == Ready::Up;
             mapped(env, &self.handle, leads, |reply| self.node().receive_begin(limits, call, reply))
@@ -307,7 +309,7 @@ impl MdkNode {
     /// @internal
     #[napi]
     pub fn receive_next<'e>(&self, env: &'e Env, cancel: Option<&CancelToken>) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let call = args::abortable(cancel)?;
             mapped(env, &self.handle, event, |reply| self.node().receive_next(call, reply))
         })
@@ -317,7 +319,7 @@ impl MdkNode {
     /// @internal
     #[napi]
     pub fn give_back(&self, env: &Env, event_id: Unknown) -> napi::Result<()> {
-        entry(env, || {
+        self.entry(env, || {
             self.node().give_back(&args::text("eventId", &event_id)?);
             Ok(())
         })
@@ -333,7 +335,7 @@ impl MdkNode {
     /// Rejects with `WALLET_LOCKED` (the holder does all this), `STORE_UNAVAILABLE`, `CHAIN_UNAVAILABLE`, `STATE_CORRUPT`, `FENCED`.
     #[napi(ts_args_type = "options?: CallOptions", ts_return_type = "Promise<WatchReport>")]
     pub fn watch<'e>(&self, env: &'e Env, options: Unknown, cancel: Option<&CancelToken>) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let call = args::call(env, &options, cancel)?;
             promise::<_, WatchReport>(env, &self.handle, |reply| self.node().watch(call, reply))
         })
@@ -344,7 +346,7 @@ impl MdkNode {
     /// store with any call that reads it, such as `getBalance`.
     #[napi(getter)]
     pub fn wake_by(&self, env: &Env) -> napi::Result<Option<WakeBy>> {
-        entry(env, || Ok(self.node().wake_by().map(WakeBy::from)))
+        self.entry(env, || Ok(self.node().wake_by().map(WakeBy::from)))
     }
 
     /// What the wallet owns, from the last commit; needs no lease.
@@ -355,7 +357,7 @@ impl MdkNode {
         options: Unknown,
         cancel: Option<&CancelToken>,
     ) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let call = args::call(env, &options, cancel)?;
             promise::<_, Balance>(env, &self.handle, |reply| self.node().balance(call, reply))
         })
@@ -379,7 +381,7 @@ impl MdkNode {
         options: Unknown,
         cancel: Option<&CancelToken>,
     ) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let channel = parse_channel_id(&args::text("channelId", &channel_id)?)?;
             let (force, call) = args::close(env, &options, cancel)?;
             promise::<(), ()>(env, &self.handle, |reply| self.node().close_channel(channel, force, call, reply))
@@ -394,7 +396,7 @@ impl MdkNode {
         options: Unknown,
         cancel: Option<&CancelToken>,
     ) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let call = args::call(env, &options, cancel)?;
             promise::<_, String>(env, &self.handle, |reply| self.node().onchain_address(call, reply))
         })
@@ -418,7 +420,7 @@ impl MdkNode {
         options: Unknown,
         cancel: Option<&CancelToken>,
     ) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let to = destination::parse_address(&args::text("address", &address)?, self.node().network())?;
             let sat_per_kw = args::rate_or("feeRate", &fee_rate)?.map(destination::parse_fee_rate).transpose()?;
             let call = args::call(env, &options, cancel)?;
@@ -435,7 +437,7 @@ impl MdkNode {
         options: Unknown,
         cancel: Option<&CancelToken>,
     ) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let call = args::call(env, &options, cancel)?;
             let map = |all: Vec<_>| all.into_iter().map(NodeChannel::from).collect::<Vec<_>>();
             mapped(env, &self.handle, map, |reply| self.node().list_channels(call, reply))
@@ -454,7 +456,7 @@ impl MdkNode {
         options: Unknown,
         cancel: Option<&CancelToken>,
     ) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let query = Query::one(&args::text("paymentHash", &payment_hash)?)?;
             let call = args::call(env, &options, cancel)?;
             let first = |found: Vec<_>| found.into_iter().next().map(PaymentRecord::from);
@@ -471,7 +473,7 @@ impl MdkNode {
         options: Unknown,
         cancel: Option<&CancelToken>,
     ) -> napi::Result<Object<'e>> {
-        entry(env, || {
+        self.entry(env, || {
             let (query, call) = args::list_payments(env, &options, cancel)?;
             let map = |all: Vec<_>| all.into_iter().map(PaymentRecord::from).collect::<Vec<_>>();
             mapped(env, &self.handle, map, |reply| self.node().payments(query, call, reply))
@@ -482,6 +484,21 @@ impl MdkNode {
 impl MdkNode {
     fn node(&self) -> &Node {
         self.handle.node()
+    }
+
+    /// Every method but `destroy`, which never throws. A panic in one stops the node: politely, since what runs was not touched.
+    fn entry<T>(&self, env: &Env, body: impl FnOnce() -> Result<T>) -> napi::Result<T> {
+        let mut panicked = true;
+        let result = panics::caught(|| {
+            failpoint::reached(Point::MidCall);
+            let result = body();
+            panicked = false;
+            result
+        });
+        if panicked {
+            self.node().stop(Call::default(), Reply::new(|_| ()));
+        }
+        result.map_err(|error| errors::throw(env, &error))
     }
 
     /// With a known route the invoice itself: the wrapper's promise is then resolved at once, without a threadsafe function.

@@ -13,6 +13,14 @@ const outcome = (promise) => promise.then((value) => ({ resolved: value ?? null 
 
 /** What the failpoint's panic is met by: a call, made after `prepare`, and what it came to. */
 const ways = {
+  /** Thrown on this thread; the node, which runs on its own, is told to stop. */
+  async call(node, armed) {
+    await node.startReceiving()
+    armed()
+    const met = await outcome(node.getBalance())
+    await until(() => node.state === 'idle', 'the node to stop')
+    return met
+  },
   async start(node, armed) {
     armed()
     return outcome(node.start())

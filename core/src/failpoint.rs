@@ -40,6 +40,8 @@ points! {
     AfterSync,
     /// The LSP has our `init`.
     AfterConnect,
+    /// A method of the node was called, on the JavaScript thread.
+    MidCall,
     /// A message of the LSP is handed to LDK, in the task that reads the socket.
     MidPeerMessage,
     /// The same, of one of LSPS0.

@@ -58,6 +58,11 @@ pub(crate) async fn guarded_future<F: Future>(what: &str, future: F) -> Result<F
     .await
 }
 
+/// The same for one that can fail.
+pub(crate) async fn guarded_work<T>(what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    guarded_future(what, work).await?
+}
+
 /// `INTERNAL` for what [`catch_unwind`] caught on this thread.
 pub(crate) fn explain(what: &str, payload: Box<dyn Any + Send>) -> Error {
     let said = text(payload.as_ref());

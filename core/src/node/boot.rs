@@ -12,12 +12,13 @@ use super::tend::Tending;
 use crate::chain::esplora::{Esplora, Tip};
 use crate::chain::fees::Fees;
 use crate::chain::sync::{self, Watched};
-use crate::checkpoint::{Committer, Engine, EngineParams, Loaded};
+use crate::checkpoint::{Committer, Engine, EngineParams, Fault, Loaded};
 use crate::clock;
 use crate::config::Config;
 use crate::entropy;
 use crate::error::Result;
 use crate::failpoint::{self, Point};
+use crate::guard::guarded_future;
 use crate::ldk::PeerHandlers;
 use crate::log::LdkLog;
 use crate::lsp::transport::LspTransport;
@@ -173,7 +174,7 @@ impl Gathered {
         stats.reached(Phase::Loaded);
         failpoint::reached(Point::AfterLoad);
         let loaded_as = wallet.row.summary.clone();
-        let fresh_fees = refresh_fees(&esplora, &fees);
+        let fresh_fees = refresh_fees(&esplora, &fees, wallet.loaded.fault().clone());
         follow_chain(&esplora, &wallet.loaded, tip).await?;
         if wallet.claims_on_chain() {
             // Now the price decides: a claim at yesterday's may never get into a block. An error means that nobody knows a better one.
@@ -209,12 +210,15 @@ impl Gathered {
 }
 
 /// Only claims on chain wait for fresh fees: else the saved ones serve until these are there, and the next commit saves them.
-fn refresh_fees(esplora: &Arc<Esplora>, fees: &Arc<Fees>) -> JoinHandle<()> {
+fn refresh_fees(esplora: &Arc<Esplora>, fees: &Arc<Fees>, fault: Fault) -> JoinHandle<()> {
     let (esplora, fees) = (Arc::clone(esplora), Arc::clone(fees));
     tokio::spawn(async move {
-        match esplora.fee_estimates().await {
-            Ok(estimates) => drop(fees.update(&estimates)),
-            Err(error) => tracing::debug!(reason = %error.message, "no fresh fee estimates; the saved ones serve on"),
+        match guarded_future("asking for fees", esplora.fee_estimates()).await {
+            Ok(Ok(estimates)) => drop(fees.update(&estimates)),
+            Ok(Err(error)) => {
+                tracing::debug!(reason = %error.message, "no fresh fee estimates; the saved ones serve on")
+            }
+            Err(panic) => fault.raise(panic),
         }
     })
 }

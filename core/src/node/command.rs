@@ -5,7 +5,7 @@ use super::handle::Handle;
 use super::watch::WatchReport;
 use crate::error::{Code, Error, Result};
 use crate::events::PaymentEvent;
-use crate::guard::{self, guarded_future};
+use crate::guard::{self, guarded_work};
 use crate::invoice::{Invoice, MintRequest};
 use crate::lsp::JitRoute;
 use crate::reply::Due;
@@ -283,7 +283,7 @@ impl<T: Send + 'static> Pending<T> {
     pub async fn send_of(self, work: impl Future<Output = Result<T>>) {
         let mut pending = self.arm();
         let result = tokio::select! {
-            result = guarded_future("a call", work) => result.and_then(|result| result),
+            result = guarded_work("a call", work) => result,
             () = std::future::poll_fn(|cx| pending.poll_abandoned(cx)) => return,
         };
         pending.send(result);
@@ -308,7 +308,7 @@ impl<T> Drop for Pending<T> {
     /// tell that a panic was why.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            answer(&self.slot, Err(guard::unwinding()));
+            self.due.send(Err(guard::unwinding()));
         }
     }
 }

@@ -14,12 +14,13 @@ use super::tend;
 use super::waiting::{EventWaiter, ReadyWaiter, RouteWaiter, Waiting};
 use super::watch::{self, Watch};
 use super::worker::payments;
+use super::State;
 use crate::chain::freshness::UNHEARD;
 use crate::checkpoint::Loaded;
 use crate::error::{Code, Error, Result};
 use crate::events::{EventType, PaymentEvent};
 use crate::failpoint::{self, Point};
-use crate::guard::guarded;
+use crate::guard::{guarded, guarded_work};
 use crate::lsp::{lsps4, JitRoute};
 use crate::onchain::look::Findings;
 use crate::wallet::Summary;
@@ -125,6 +126,7 @@ pub(super) async fn serve(session: &mut Session, waiting: &mut Waiting, mailbox:
                 stop_deadline = Some(Instant::now() + session.config.timeouts.stop);
             }
         }
+        session.resident.set_state(if stop_deadline.is_some() { State::Stopping } else { State::Running });
         let mut wake_at = waiting.next_deadline();
         for at in [session.reestablishes_until(), session.patient_until(), idle_at].into_iter().flatten() {
             wake_at = sooner(wake_at, at);
@@ -187,6 +189,8 @@ pub(super) async fn serve(session: &mut Session, waiting: &mut Waiting, mailbox:
                 waiting.connecting = None;
                 match result {
                     Ok(link) => session.connected(link),
+                    // LDK's locks are poisoned after a panic.
+                    Err(error) if error.code == Code::Internal => return Err(error),
                     Err(error) if stop_deadline.is_none() && waiting.goes_on_alone() => {
                         tracing::warn!(reason = %error.message, "going on without the LSP");
                         session.contact = Contact::Unreachable;
@@ -201,6 +205,7 @@ pub(super) async fn serve(session: &mut Session, waiting: &mut Waiting, mailbox:
                 waiting.learning = None;
                 match result {
                     Ok(route) => remember_route(session, route).await?,
+                    Err(error) if error.code == Code::Internal => return Err(error),
                     Err(error) => waiting.fail_routes(&error),
                 }
             }
@@ -486,8 +491,9 @@ fn answer_routes(session: &mut Session, waiting: &mut Waiting, up: bool) {
     } else if up && waiting.learning.is_none() {
         let (lsp, peers, each) =
             (Arc::clone(&session.lsp), Arc::clone(&session.peers), session.config.timeouts.lsp_request);
-        waiting.learning =
-            Some(tokio::spawn(async move { lsps4::learn_route(&lsp, each, || peers.process_events()).await }));
+        waiting.learning = Some(tokio::spawn(guarded_work("learning the route", async move {
+            lsps4::learn_route(&lsp, each, || peers.process_events()).await
+        })));
     }
 }
 
@@ -503,7 +509,8 @@ async fn remember_route(session: &mut Session, route: JitRoute) -> Result<()> {
 async fn reconnect(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
     session.wallet.committer.check().await?;
     let (dialer, peers, lsp) = (Arc::clone(&session.dialer), Arc::clone(&session.peers), Arc::clone(&session.lsp));
-    waiting.connecting = Some(tokio::spawn(async move { dialer.connect(&peers, &lsp, None).await }));
+    let connect = async move { dialer.connect(&peers, &lsp, None).await };
+    waiting.connecting = Some(tokio::spawn(guarded_work("connecting to the LSP", connect)));
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use crate::chain::publish::{families, publish};
 use crate::config::Config;
 use crate::error::Result;
 use crate::failpoint::{self, Point};
-use crate::guard::guarded;
+use crate::guard::{guarded, guarded_future};
 use crate::lsp::transport::LspTransport;
 use crate::stats::{Phase, Stats};
 use crate::wallet::{Summary, Wallet};
@@ -181,13 +181,21 @@ impl Session {
         }
         for family in families(transactions) {
             let (esplora, gate) = (Arc::clone(&self.esplora), Arc::clone(self.wallet.loaded.broadcasts()));
-            self.broadcasts.spawn(async move {
+            let fault = self.wallet.loaded.fault().clone();
+            let broadcasting = async move {
                 let mut tried = Vec::new();
                 for transaction in family {
                     let (txid, gate) = (transaction.compute_txid(), Arc::clone(&gate));
                     tried.push((txid, publish(&esplora, &transaction, move || gate.forget(&txid)).await));
                 }
                 tried
+            };
+            self.broadcasts.spawn(async move {
+                let tried = guarded_future("broadcasting", broadcasting).await;
+                tried.unwrap_or_else(|error| {
+                    fault.raise(error);
+                    Vec::new()
+                })
             });
         }
     }

@@ -17,7 +17,7 @@ use crate::checkpoint::rows;
 use crate::error::{Code, Error, Result};
 use crate::events::{Outbox, PaymentEvent};
 use crate::failpoint::{self, Point};
-use crate::guard::{guarded, guarded_future};
+use crate::guard::{guarded, guarded_future, guarded_work};
 use crate::stats::{Phase, Stats};
 use crate::store::{Batch, Rows};
 use crate::wallet::ledger::{LedgerEntry, Query};
@@ -288,10 +288,10 @@ impl Worker {
         let resident = Arc::clone(&self.resident);
         // A watch need not have the LSP, nor a send; who does, finds it later.
         let connects = self.waiting.watches.is_empty() && self.waiting.needs_lsp();
-        let mut booting = pin!(guarded_future("the start", boot(Arc::clone(&resident), stats, connects)));
+        let mut booting = pin!(guarded_work("the start", boot(Arc::clone(&resident), stats, connects)));
         loop {
             tokio::select! {
-                session = &mut booting => return session?.map(Some),
+                session = &mut booting => return session.map(Some),
                 command = resident.mailbox.next() => match self.led(command) {
                     Command::Stop { pending } => {
                         resident.rest(pending.handle());
@@ -338,7 +338,7 @@ impl Worker {
     async fn serve(&mut self) -> Result<Result<()>> {
         let Some(session) = self.session.as_mut() else { return Ok(Ok(())) };
         let serving = serve(session, &mut self.waiting, &self.resident.mailbox);
-        let ended = guarded_future("the node's loop", serving).await.and_then(|ended| ended);
+        let ended = guarded_work("the node's loop", serving).await;
         self.waiting.abort_tasks();
         self.resident.set_state(State::Stopping);
         let Some(mut session) = self.session.take() else { return Ok(Ok(())) };
@@ -354,7 +354,7 @@ impl Worker {
                     let released = release(session).await;
                     finished.and(released)
                 };
-                Ok(guarded_future("the stop", ending).await.and_then(|ended| ended))
+                Ok(guarded_work("the stop", ending).await)
             }
             Err(error) => {
                 // A promise of a commit that did not happen must not read as one of a destroyed node.
