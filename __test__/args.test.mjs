@@ -136,7 +136,10 @@ test('the free functions refuse every wrong argument by its name', async () => {
   for (const wrong of [...WRONG_TEXTS, 'abandon']) throws(() => deriveNodeId(wrong, 'regtest'), 'INVALID_ARGUMENT', 'mnemonic')
   for (const wrong of [...WRONG_TEXTS, 'Mainnet']) throws(() => deriveNodeId(MNEMONIC, wrong), 'INVALID_ARGUMENT', 'network')
   for (const wrong of [undefined, 5, 'x', {}]) throws(() => setLogListener(wrong), 'INVALID_ARGUMENT', 'callback')
-  for (const wrong of [null, 5, 'loud']) throws(() => setLogListener(() => {}, wrong), 'INVALID_ARGUMENT', 'minLevel')
+  for (const wrong of [null, 5, 'loud', ['info'], { 'mayfly::stores': 'info' }]) {
+    throws(() => setLogListener(() => {}, wrong), 'INVALID_ARGUMENT', 'minLevel')
+  }
+  for (const wrong of ['loud', null, 5]) throws(() => setLogListener(() => {}, { ldk: wrong }), 'INVALID_ARGUMENT', 'minLevel.ldk')
   for (const wrong of [undefined, null, 5]) await rejects(() => withNode(options(), wrong), 'INVALID_ARGUMENT', 'body')
   await rejects(() => withNode({}, () => assert.fail('called')), 'INVALID_OPTION', 'network')
 })

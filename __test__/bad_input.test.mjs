@@ -223,9 +223,21 @@ test('what is synchronous refuses every this, and an MdkNode is made with new on
   ])
 })
 
+/** An object that names no target, whatever else it is. */
+function isEmptyRecord(value) {
+  try {
+    return typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length === 0
+  } catch {
+    return false
+  }
+}
+
 test('the free functions: every value of every argument is refused by name or taken', () => {
   const levels = ['trace', 'debug', 'info', 'warn', 'error']
-  const minLevel = { takes: (value) => value === undefined || levels.includes(value), edges: [...levels, 'INFO', 'warning', 'off'] }
+  const minLevel = {
+    takes: (value) => value === undefined || levels.includes(value) || isEmptyRecord(value),
+    edges: [...levels, 'INFO', 'warning', 'off'],
+  }
   const now = (what, row, call) =>
     tried(row).map(([name, value]) => [
       `${what} ${name}`,
@@ -241,6 +253,21 @@ test('the free functions: every value of every argument is refused by name or ta
     ...now('network', ARGUMENTS.network, (value) => assert.equal(deriveNodeId(MNEMONIC, value), node.getNodeId())),
     ...now('callback', isCallback, (value) => setLogListener(value)),
     ...now('minLevel', minLevel, (value) => setLogListener(() => {}, value)),
+    // As the level of a target: the same, without objects, and with a word for silence.
+    ...['default', 'mayfly::lsp'].flatMap((key) =>
+      tried({ edges: [...levels, 'off', 'OFF'] }).map(([name, value]) => [
+        `minLevel.${key} ${name}`,
+        () => {
+          const call = () => setLogListener(() => {}, { [key]: value })
+          if (value === undefined || levels.includes(value) || value === 'off') call()
+          else refusesNow(call, 'INVALID_ARGUMENT', `minLevel.${key}`)
+        },
+      ]),
+    ),
+    ...VALUES.filter(([, value]) => typeof value === 'string').map(([name, value]) => [
+      `minLevel with the key ${name}`,
+      () => refusesNow(() => setLogListener(() => {}, { [value]: 'info' }), 'INVALID_ARGUMENT', 'minLevel'),
+    ]),
     ['no listener stays', () => setLogListener(null)],
     ...VALUES.map(([name, value]) => [`isMdkError ${name}`, () => assert.equal(isMdkError(value), false)]),
     ...VALUES.filter(([, value]) => typeof value !== 'function').map(([name, value]) => [

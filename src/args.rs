@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mayfly_core::config::{safe_argument, MAX_SAFE_INTEGER};
 use mayfly_core::error::{Error, Result};
+use mayfly_core::log::Levels;
 use mayfly_core::node::{Call, Query, ReceiveLimits};
 use napi::bindgen_prelude::{Object, Unknown};
 use napi::Env;
@@ -119,6 +120,26 @@ pub fn list_payments(env: &Env, options: &Unknown<'_>, cancel: Option<&CancelTok
     let query = Query::page(limit, before.as_deref())?;
     not_aborted(cancel)?;
     Ok((query, call))
+}
+
+/// The least levels of a log listener: one for all, or an object of them by target.
+pub fn levels(env: &Env, value: &Unknown<'_>) -> Result<Levels> {
+    let name = "minLevel";
+    if js::is_absent(value) {
+        return Ok(Levels::default());
+    }
+    let Ok(object) = js::object(value) else {
+        let fault = |_| wrong(name, "must be a level, or an object of levels by target");
+        return Levels::of_all(&js::text(value).map_err(fault)?);
+    };
+    let mut levels = Levels::default();
+    for key in js::own_keys(env, &object).map_err(|fault| wrong(name, &fault))? {
+        let name = Levels::name_of(&key)?;
+        if let Some(level) = js::property(env, &object, &key).map_err(|fault| wrong(&name, &fault))? {
+            levels.set(&key, &js::text(&level).map_err(|fault| wrong(&name, &fault))?)?;
+        }
+    }
+    Ok(levels)
 }
 
 /// A call that can be aborted but has no options of its own.

@@ -1,6 +1,5 @@
 //! The free functions.
 
-use mayfly_core::config::{shown, stray};
 use mayfly_core::error::Error;
 use mayfly_core::keys;
 use napi::bindgen_prelude::Unknown;
@@ -27,22 +26,16 @@ pub fn derive_node_id(env: &Env, mnemonic: Unknown, network: Unknown) -> napi::R
     entry(env, || keys::derive_node_id(&args::text("mnemonic", &mnemonic)?, &args::text("network", &network)?))
 }
 
-/// Hears the records of all nodes of this process, from `minLevel` (default `'info'`) up; `null` ends it. One listener for
-/// the main thread and one for each worker. It never keeps the process alive, what it throws is ignored, and when the
-/// JavaScript thread is too busy to listen, records are dropped rather than queued without end.
+/// Hears the records of all nodes of this process, from `minLevel` (default `'info'`) up; `null` ends it. `minLevel` is a level
+/// for everything, or levels by target: `{ default: 'info', 'mayfly::lsp': 'debug', ldk: 'off' }`. One listener for the main
+/// thread and one for each worker. It never keeps the process alive, what it throws is ignored, and when the JavaScript thread
+/// is too busy to listen, records are dropped rather than queued without end.
 ///
-/// Throws `INVALID_ARGUMENT` for a callback that is no function or an unknown level.
-#[napi(ts_args_type = "callback: ((record: LogRecord) => void) | null, minLevel?: LogLevel")]
+/// Throws `INVALID_ARGUMENT` for a callback that is no function, an unknown level or an unknown target.
+#[napi(ts_args_type = "callback: ((record: LogRecord) => void) | null, minLevel?: LogLevel | LogLevels")]
 pub fn set_log_listener(env: &Env, callback: Unknown, min_level: Unknown) -> napi::Result<()> {
     entry(env, || {
-        let level = if js::is_absent(&min_level) { "info".to_owned() } else { args::text("minLevel", &min_level)? };
-        let level = log::level(&level).ok_or_else(|| {
-            let levels = log::LEVELS.join(", ");
-            Error::argument(
-                "minLevel",
-                format!("minLevel is {}; it must be one of {levels}{}", shown(&level), stray(&level)),
-            )
-        })?;
+        let levels = args::levels(env, &min_level)?;
         if js::is_null(&callback) {
             log::forget(env::key(env));
             return Ok(());
@@ -51,6 +44,6 @@ pub fn set_log_listener(env: &Env, callback: Unknown, min_level: Unknown) -> nap
             js::function(&callback).map_err(|fault| Error::argument("callback", format!("callback {fault}")))?;
         // The registry's hook also takes the listener away when the environment ends.
         env::registry(env)?;
-        log::listen(env::key(env), level, callback)
+        log::listen(env::key(env), levels, callback)
     })
 }

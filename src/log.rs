@@ -1,29 +1,30 @@
-//! `tracing` records → JavaScript listeners, one per environment.
+//! `tracing` records and the ends of spans → JavaScript listeners, one per environment.
 //!
-//! What must hold: without a listener a record costs one comparison; a listener never keeps the process alive and never slows
-//! a node down (its queue is bounded, and a full one drops); the last record goes nowhere rather than into an environment
-//! that has ended. The subscriber is ours alone: this library's statics are not shared with another addon's.
+//! What must hold: without a listener a record costs one comparison, and a span is not made; a listener never keeps the process
+//! alive and never slows a node down (its queue is bounded, and a full one drops); the last record goes nowhere rather than into
+//! an environment that has ended. The subscriber is ours alone: this library's statics are not shared with another addon's.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod record;
+
 use std::sync::{Arc, Once, PoisonError, RwLock};
 
-use mayfly_core::clock;
+use mayfly_core::clock::Stopwatch;
 use mayfly_core::error::Result;
+use mayfly_core::log::targets::target_of;
+use mayfly_core::log::{Levels, LABELS, SESSION};
 use napi::bindgen_prelude::{Either3, Function, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::Status;
-use napi_derive::napi;
-use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-use tracing_subscriber::registry::Registry;
+use tracing_subscriber::registry::{LookupSpan, Registry, Scope};
 
 use crate::errors;
+use record::Fields;
 
-/// From the most to the least.
-pub const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
+pub use record::LogRecord;
 
 /// How many records may wait for the JavaScript thread.
 const QUEUE: usize = 1024;
@@ -32,57 +33,28 @@ type Callback = ThreadsafeFunction<LogRecord, Unknown<'static>, LogRecord, Statu
 
 struct Listener {
     environment: usize,
-    level: LevelFilter,
+    levels: Levels,
     callback: Callback,
 }
 
-static LISTENERS: RwLock<Vec<Arc<Listener>>> = RwLock::new(Vec::new());
-/// The widest level that any listener wants, as an index: 0 is off.
-static WANTED: AtomicUsize = AtomicUsize::new(0);
-static SUBSCRIBER: Once = Once::new();
-
-/// One log record.
-#[napi(object, object_from_js = false)]
-pub struct LogRecord {
-    /// How bad it is.
-    #[napi(ts_type = "LogLevel")]
-    pub level: &'static str,
-    /// The part of the node that speaks.
-    pub target: String,
-    /// What it says.
-    pub message: String,
-    /// The record's own values.
-    #[napi(ts_type = "Record<string, string | number | boolean>")]
-    pub fields: HashMap<String, Either3<String, f64, bool>>,
-    /// When, in milliseconds since 1970.
-    pub timestamp_ms: f64,
-}
-
-/// The level of that name.
-pub fn level(name: &str) -> Option<LevelFilter> {
-    match name {
-        "trace" => Some(LevelFilter::TRACE),
-        "debug" => Some(LevelFilter::DEBUG),
-        "info" => Some(LevelFilter::INFO),
-        "warn" => Some(LevelFilter::WARN),
-        "error" => Some(LevelFilter::ERROR),
-        _ => None,
+impl Listener {
+    fn hears(&self, metadata: &Metadata<'_>) -> bool {
+        self.levels.of(target_of(metadata.target())) >= *metadata.level()
     }
 }
 
+static LISTENERS: RwLock<Vec<Arc<Listener>>> = RwLock::new(Vec::new());
+static SUBSCRIBER: Once = Once::new();
+
 /// Makes `callback` the environment's listener.
-pub fn listen(
-    environment: usize,
-    level: LevelFilter,
-    callback: Function<'_, LogRecord, Unknown<'static>>,
-) -> Result<()> {
+pub fn listen(environment: usize, levels: Levels, callback: Function<'_, LogRecord, Unknown<'static>>) -> Result<()> {
     let callback = callback
         .build_threadsafe_function::<LogRecord>()
         .weak::<true>()
         .max_queue_size::<QUEUE>()
         .build()
         .map_err(errors::from_napi)?;
-    replace(environment, Some(Listener { environment, level, callback }));
+    replace(environment, Some(Listener { environment, levels, callback }));
     SUBSCRIBER.call_once(|| {
         // It fails only when someone was first, and nobody else is in this library.
         let _ = tracing::subscriber::set_global_default(Registry::default().with(ToListeners));
@@ -104,110 +76,83 @@ fn replace(environment: usize, with: Option<Listener>) -> bool {
     let (gone, mut kept): (Vec<_>, Vec<_>) =
         listeners.drain(..).partition(|listener| listener.environment == environment);
     kept.extend(with.map(Arc::new));
-    WANTED.store(kept.iter().map(|listener| index(listener.level)).max().unwrap_or(0), Ordering::Release);
     *listeners = kept;
     drop(listeners);
     !gone.is_empty()
 }
 
+/// Cloned out of the lock: a call into Node may wait for a lock that an ending environment holds.
+fn listeners() -> Vec<Arc<Listener>> {
+    LISTENERS.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// What is kept of an open span.
+struct Open {
+    since: Stopwatch,
+    fields: Fields,
+}
+
 struct ToListeners;
 
-impl<S: Subscriber> Layer<S> for ToListeners {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ToListeners {
+    /// Asked once for each place in the code whenever the listeners change, so it may look closely. A session is followed even
+    /// if its end is not told: what happens in it carries its labels.
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        index(LevelFilter::from_level(*metadata.level())) <= WANTED.load(Ordering::Acquire)
+        let listeners = listeners();
+        let is_label = metadata.is_span() && metadata.name() == SESSION && !listeners.is_empty();
+        is_label || listeners.iter().any(|listener| listener.hears(metadata))
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        let all = [LevelFilter::OFF, LevelFilter::ERROR, LevelFilter::WARN, LevelFilter::INFO, LevelFilter::DEBUG];
-        Some(all.get(WANTED.load(Ordering::Acquire)).copied().unwrap_or(LevelFilter::TRACE))
+        let widest = listeners().iter().map(|listener| listener.levels.widest()).max();
+        // At least that of a session's span.
+        Some(widest.map_or(LevelFilter::OFF, |widest| widest.max(LevelFilter::INFO)))
     }
 
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let level = *event.metadata().level();
-        // Cloned out of the lock: a call into Node may wait for a lock that an ending environment holds.
-        let listeners = LISTENERS.read().unwrap_or_else(PoisonError::into_inner).clone();
-        for listener in listeners.iter().filter(|listener| listener.level >= level) {
-            listener.callback.call(record(level, event), ThreadsafeFunctionCallMode::NonBlocking);
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        tell(event.metadata(), labelled(fields, context.event_scope(event)));
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        span.extensions_mut().replace(Open { since: Stopwatch::start(), fields });
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        if let Some(open) = span.extensions_mut().get_mut::<Open>() {
+            values.record(&mut open.fields);
+        };
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let Some(span) = context.span(&id) else { return };
+        let Some(Open { since, mut fields }) = span.extensions_mut().remove::<Open>() else { return };
+        fields.or_put("durationMs", Either3::B(since.elapsed_ms()));
+        tell(span.metadata(), labelled(fields, span.parent().map(|parent| parent.scope())));
+    }
+}
+
+/// With the labels of the session that it happened in.
+fn labelled<'a, S: LookupSpan<'a>>(mut fields: Fields, scope: Option<Scope<'a, S>>) -> Fields {
+    for span in scope.into_iter().flatten().filter(|span| span.name() == SESSION) {
+        if let Some(open) = span.extensions().get::<Open>() {
+            for label in LABELS {
+                if let Some(value) = open.fields.get(label) {
+                    fields.or_put(label, value.clone());
+                }
+            }
         }
     }
+    fields
 }
 
-fn record(level: Level, event: &Event<'_>) -> LogRecord {
-    let mut fields = Fields::default();
-    event.record(&mut fields);
-    LogRecord {
-        level: level_name(level),
-        target: event.metadata().target().to_owned(),
-        message: fields.message,
-        fields: fields.values,
-        timestamp_ms: clock::now_ms() as f64,
-    }
-}
-
-#[derive(Default)]
-struct Fields {
-    message: String,
-    values: HashMap<String, Either3<String, f64, bool>>,
-}
-
-impl Fields {
-    fn put(&mut self, field: &Field, value: Either3<String, f64, bool>) {
-        self.values.insert(field.name().to_owned(), value);
-    }
-}
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let text = format!("{value:?}");
-        if field.name() == "message" {
-            self.message = text;
-        } else {
-            self.put(field, Either3::A(text));
-        }
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            self.message = value.to_owned();
-        } else {
-            self.put(field, Either3::A(value.to_owned()));
-        }
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, Either3::B(value));
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, Either3::B(value as f64));
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, Either3::B(value as f64));
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, Either3::C(value));
-    }
-}
-
-fn index(level: LevelFilter) -> usize {
-    match level.into_level() {
-        None => 0,
-        Some(Level::ERROR) => 1,
-        Some(Level::WARN) => 2,
-        Some(Level::INFO) => 3,
-        Some(Level::DEBUG) => 4,
-        Some(Level::TRACE) => 5,
-    }
-}
-
-fn level_name(level: Level) -> &'static str {
-    match level {
-        Level::ERROR => "error",
-        Level::WARN => "warn",
-        Level::INFO => "info",
-        Level::DEBUG => "debug",
-        Level::TRACE => "trace",
+fn tell(metadata: &Metadata<'_>, fields: Fields) {
+    for listener in listeners().iter().filter(|listener| listener.hears(metadata)) {
+        listener.callback.call(fields.clone().into_record(metadata), ThreadsafeFunctionCallMode::NonBlocking);
     }
 }

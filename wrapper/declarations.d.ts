@@ -10,6 +10,25 @@ export type NodeState = 'idle' | 'starting' | 'running' | 'stopping' | 'fenced' 
 /** From the most records to the least. */
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error'
 
+/** The part of a node that speaks; docs/logging.md says what of. The names stay. */
+export type LogTarget =
+  | 'mayfly::node'
+  | 'mayfly::store'
+  | 'mayfly::checkpoint'
+  | 'mayfly::lsp'
+  | 'mayfly::chain'
+  | 'mayfly::wallet'
+  | 'mayfly::onchain'
+  | 'mayfly::process'
+  | 'ldk'
+  | 'other'
+
+/**
+ * What a log listener hears of each target. A name covers all that begin with it (`mayfly` covers `mayfly::lsp`), and the longest
+ * decides. `default` (else `'info'`) is for those that none covers.
+ */
+export type LogLevels = { [target in 'default' | 'mayfly' | LogTarget]?: LogLevel | 'off' }
+
 /** The options of `new MdkNode()`. An unknown key throws. */
 export interface MdkNodeOptions {
   /** Which chain. */
