@@ -291,7 +291,7 @@ pub struct DestroyReport {
 
 impl From<node::DestroyReport> for DestroyReport {
     fn from(report: node::DestroyReport) -> Self {
-        DestroyReport { duration_ms: report.duration_us as f64 / 1_000.0, unfinished: report.unfinished }
+        DestroyReport { duration_ms: millis(report.duration_us), unfinished: report.unfinished }
     }
 }
 
@@ -302,8 +302,14 @@ pub struct NodeStats {
     pub epoch: f64,
     /// When what was reached.
     pub phases: NodePhases,
-    /// Milliseconds that the store took to give the lease and the rows.
+    /// Milliseconds until the store gave the lease and the rows, waits for a held wallet included.
     pub claim_ms: f64,
+    /// How often the wallet was asked for: more than once when another holder had it.
+    pub claim_attempts: f64,
+    /// Milliseconds of waiting between these attempts.
+    pub held_ms: f64,
+    /// Operations of the store (claim, commit, check, read, release), each one round trip.
+    pub store_round_trips: f64,
     /// Rows that it gave. Payments are not among them.
     pub rows_loaded: f64,
     /// How many of them say what changed in a channel since the row that has the whole of it: at most fifty per channel.
@@ -314,7 +320,11 @@ pub struct NodeStats {
     pub commits: f64,
     /// Bytes of row values in them.
     pub commit_bytes: f64,
-    /// HTTP requests to Esplora.
+    /// Milliseconds that all of them took together.
+    pub commit_ms: f64,
+    /// Milliseconds of the longest.
+    pub longest_commit_ms: f64,
+    /// HTTP requests to Esplora, each one round trip.
     pub chain_requests: f64,
     /// Bytes of Esplora's answers.
     pub chain_bytes: f64,
@@ -322,6 +332,8 @@ pub struct NodeStats {
     pub lsp_connections: f64,
     /// Connections that the LSP ended before it answered, as it does while it believes in an earlier one of this wallet.
     pub lsp_refusals: f64,
+    /// How often the LSP was connected again after a connection to it had ended.
+    pub lsp_reconnects: f64,
     /// How often the LSP spoke after the node had.
     pub lsp_round_trips: f64,
     /// Bytes to the LSP.
@@ -350,23 +362,33 @@ pub struct NodePhases {
 impl From<Figures> for NodeStats {
     fn from(figures: Figures) -> Self {
         let [claimed_ms, loaded_ms, synced_ms, connected_ms, received_ms, ended_ms] =
-            figures.phases_us.map(|us| us.map(|us| us as f64 / 1_000.0));
+            figures.phases_us.map(|us| us.map(millis));
         NodeStats {
             epoch: figures.epoch as f64,
             phases: NodePhases { claimed_ms, loaded_ms, synced_ms, connected_ms, received_ms, ended_ms },
-            claim_ms: figures.claim_us as f64 / 1_000.0,
+            claim_ms: millis(figures.claim_us),
+            claim_attempts: figures.claim_attempts as f64,
+            held_ms: millis(figures.held_us),
+            store_round_trips: figures.store_round_trips as f64,
             rows_loaded: figures.rows_loaded as f64,
             deltas_loaded: figures.deltas_loaded as f64,
             bytes_loaded: figures.bytes_loaded as f64,
             commits: figures.commits as f64,
             commit_bytes: figures.commit_bytes as f64,
+            commit_ms: millis(figures.commit_us),
+            longest_commit_ms: millis(figures.longest_commit_us),
             chain_requests: figures.chain_requests as f64,
             chain_bytes: figures.chain_bytes as f64,
             lsp_connections: figures.lsp_connections as f64,
             lsp_refusals: figures.lsp_refusals as f64,
+            lsp_reconnects: figures.lsp_reconnects as f64,
             lsp_round_trips: figures.lsp_round_trips as f64,
             lsp_bytes_sent: figures.lsp_sent as f64,
             lsp_bytes_received: figures.lsp_received as f64,
         }
     }
+}
+
+fn millis(us: u64) -> f64 {
+    us as f64 / 1_000.0
 }

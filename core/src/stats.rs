@@ -35,15 +35,22 @@ pub struct Stats {
     phases: [AtomicU64; PHASES],
     epoch: AtomicU64,
     claim_us: AtomicU64,
+    claim_attempts: AtomicU64,
+    held_us: AtomicU64,
+    store_round_trips: AtomicU64,
     rows_loaded: AtomicU64,
     deltas_loaded: AtomicU64,
     bytes_loaded: AtomicU64,
     commits: AtomicU64,
     commit_bytes: AtomicU64,
+    commit_us: AtomicU64,
+    longest_commit_us: AtomicU64,
     chain_requests: AtomicU64,
     chain_bytes: AtomicU64,
     lsp_connections: AtomicU64,
     lsp_refusals: AtomicU64,
+    /// How often `init` was exchanged.
+    lsp_handshakes: AtomicU64,
     lsp_round_trips: AtomicU64,
     lsp_sent: AtomicU64,
     lsp_received: AtomicU64,
@@ -58,8 +65,14 @@ pub struct Figures {
     pub epoch: u64,
     /// Microseconds from the session's beginning to each phase, in the order of [`Phase`]; `None`: not reached.
     pub phases_us: [Option<u64>; PHASES],
-    /// Microseconds that the store took to give the lease and the rows.
+    /// Microseconds until the store gave the lease and the rows, waits for a held wallet included.
     pub claim_us: u64,
+    /// How often the wallet was asked for.
+    pub claim_attempts: u64,
+    /// Microseconds between the attempts: another holder had the wallet.
+    pub held_us: u64,
+    /// Operations of the store, each one round trip.
+    pub store_round_trips: u64,
     /// Rows that it gave.
     pub rows_loaded: u64,
     /// How many of them are updates of a monitor, of which there are at most fifty per channel.
@@ -70,6 +83,10 @@ pub struct Figures {
     pub commits: u64,
     /// Bytes of row values in them.
     pub commit_bytes: u64,
+    /// Microseconds that they took together, repetitions included.
+    pub commit_us: u64,
+    /// Microseconds of the longest.
+    pub longest_commit_us: u64,
     /// HTTP requests to Esplora.
     pub chain_requests: u64,
     /// Bytes of Esplora's answers.
@@ -78,6 +95,8 @@ pub struct Figures {
     pub lsp_connections: u64,
     /// Connections that the LSP ended before `init`, as it does while it believes in an earlier one of this wallet.
     pub lsp_refusals: u64,
+    /// How often the LSP was connected again.
+    pub lsp_reconnects: u64,
     /// How often the LSP spoke after we had.
     pub lsp_round_trips: u64,
     /// Bytes to the LSP.
@@ -94,15 +113,21 @@ impl Stats {
             phases: Default::default(),
             epoch: AtomicU64::new(0),
             claim_us: AtomicU64::new(0),
+            claim_attempts: AtomicU64::new(0),
+            held_us: AtomicU64::new(0),
+            store_round_trips: AtomicU64::new(0),
             rows_loaded: AtomicU64::new(0),
             deltas_loaded: AtomicU64::new(0),
             bytes_loaded: AtomicU64::new(0),
             commits: AtomicU64::new(0),
             commit_bytes: AtomicU64::new(0),
+            commit_us: AtomicU64::new(0),
+            longest_commit_us: AtomicU64::new(0),
             chain_requests: AtomicU64::new(0),
             chain_bytes: AtomicU64::new(0),
             lsp_connections: AtomicU64::new(0),
             lsp_refusals: AtomicU64::new(0),
+            lsp_handshakes: AtomicU64::new(0),
             lsp_round_trips: AtomicU64::new(0),
             lsp_sent: AtomicU64::new(0),
             lsp_received: AtomicU64::new(0),
@@ -112,7 +137,7 @@ impl Stats {
 
     /// A phase is reached; the first time counts.
     pub fn reached(&self, phase: Phase) {
-        let us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX - 1);
+        let us = micros(self.began.elapsed()).min(u64::MAX - 1);
         if let Some(slot) = self.phases.get(phase as usize) {
             let _ = slot.compare_exchange(0, us + 1, Relaxed, Relaxed);
         }
@@ -123,16 +148,29 @@ impl Stats {
         let rows = &snapshot.rows;
         let deltas = rows.keys().filter(|key| key.starts_with(DELTA_PREFIX)).count();
         self.epoch.store(snapshot.position.epoch.0, Relaxed);
-        self.claim_us.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        self.claim_us.store(micros(took), Relaxed);
         self.rows_loaded.store(rows.len() as u64, Relaxed);
         self.deltas_loaded.store(deltas as u64, Relaxed);
         self.bytes_loaded.store(rows.values().map(Vec::len).sum::<usize>() as u64, Relaxed);
     }
 
-    /// A commit of so many bytes is written.
-    pub fn committed(&self, bytes: usize) {
+    /// The store was asked for something.
+    pub fn asked_store(&self) {
+        self.store_round_trips.fetch_add(1, Relaxed);
+    }
+
+    /// The wallet was asked for; before that it was held by another for so long.
+    pub fn asked_for_wallet(&self, held: Duration) {
+        self.claim_attempts.fetch_add(1, Relaxed);
+        self.held_us.fetch_add(micros(held), Relaxed);
+    }
+
+    /// A commit of so many bytes is written, which took so long.
+    pub fn committed(&self, bytes: usize, took: Duration) {
         self.commits.fetch_add(1, Relaxed);
         self.commit_bytes.fetch_add(bytes as u64, Relaxed);
+        self.commit_us.fetch_add(micros(took), Relaxed);
+        self.longest_commit_us.fetch_max(micros(took), Relaxed);
     }
 
     /// A request goes to Esplora.
@@ -149,6 +187,12 @@ impl Stats {
     pub fn dialled_lsp(&self) {
         self.lsp_connections.fetch_add(1, Relaxed);
         self.lsp_answers.store(false, Relaxed);
+    }
+
+    /// `init` is exchanged with the LSP.
+    pub fn connected_to_lsp(&self) {
+        self.reached(Phase::Connected);
+        self.lsp_handshakes.fetch_add(1, Relaxed);
     }
 
     /// The LSP ended a connection before `init`.
@@ -176,21 +220,31 @@ impl Stats {
         Figures {
             epoch: self.epoch.load(Relaxed),
             claim_us: self.claim_us.load(Relaxed),
+            claim_attempts: self.claim_attempts.load(Relaxed),
+            held_us: self.held_us.load(Relaxed),
+            store_round_trips: self.store_round_trips.load(Relaxed),
             rows_loaded: self.rows_loaded.load(Relaxed),
             deltas_loaded: self.deltas_loaded.load(Relaxed),
             bytes_loaded: self.bytes_loaded.load(Relaxed),
             phases_us: self.phases.each_ref().map(reached),
             commits: self.commits.load(Relaxed),
             commit_bytes: self.commit_bytes.load(Relaxed),
+            commit_us: self.commit_us.load(Relaxed),
+            longest_commit_us: self.longest_commit_us.load(Relaxed),
             chain_requests: self.chain_requests.load(Relaxed),
             chain_bytes: self.chain_bytes.load(Relaxed),
             lsp_connections: self.lsp_connections.load(Relaxed),
             lsp_refusals: self.lsp_refusals.load(Relaxed),
+            lsp_reconnects: self.lsp_handshakes.load(Relaxed).saturating_sub(1),
             lsp_round_trips: self.lsp_round_trips.load(Relaxed),
             lsp_sent: self.lsp_sent.load(Relaxed),
             lsp_received: self.lsp_received.load(Relaxed),
         }
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Default for Stats {

@@ -5,11 +5,13 @@
 
 use crate::entropy;
 use crate::error::{Code, Error, Result};
+use crate::log::{phase, timed};
 use crate::stats::{Figures, Stats};
 use crate::store::{Batch, Nonce, Outcome, Position, Rows, Snapshot, Standing, Store};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use tracing::field::Empty;
 
 /// The pause between two sends of the same bytes.
 const RESEND_PAUSE: Duration = Duration::from_millis(50);
@@ -56,10 +58,12 @@ impl Committer {
             Code::StoreUnavailable,
             "an earlier commit was cut short and may or may not be written; start the node again",
         ));
+        let span = phase!(target: "mayfly::checkpoint", DEBUG, "commit", rows = batch.puts().len(), deleted = batch.deletes().len(), bytes = batch.bytes(), seq = Empty);
         #[cfg(not(feature = "mutations"))]
-        let result = self.write(batch).await;
+        let result = timed(span.clone(), self.write(batch)).await;
         #[cfg(feature = "mutations")]
-        let result = self.write_mutated(batch).await;
+        let result = timed(span.clone(), self.write_mutated(batch)).await;
+        span.record("seq", self.position.seq.0);
         self.over = result.clone().err();
         result
     }
@@ -74,12 +78,13 @@ impl Committer {
 
     async fn write(&mut self, batch: &Batch) -> Result<()> {
         let nonce = Nonce(entropy::random());
-        let deadline = Instant::now() + self.patience;
+        let began = Instant::now();
+        let deadline = began + self.patience;
         loop {
             let last = match tokio::time::timeout_at(deadline, self.store.commit(self.position, nonce, batch)).await {
                 Ok(Outcome::Committed(seq)) => {
                     self.position.seq = seq;
-                    self.stats.committed(batch.bytes());
+                    self.stats.committed(batch.bytes(), began.elapsed());
                     return Ok(());
                 }
                 Ok(Outcome::Fenced) => return Err(Error::fenced()),
@@ -119,7 +124,7 @@ impl Committer {
 
     /// Gives the lease back.
     pub async fn release(mut self) -> Result<()> {
-        self.store.release(self.position).await
+        timed(phase!(target: "mayfly::store", DEBUG, "release"), self.store.release(self.position)).await
     }
 
     /// The position of the last commit.

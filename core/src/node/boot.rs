@@ -20,13 +20,13 @@ use crate::error::Result;
 use crate::failpoint::{self, Point};
 use crate::guard::guarded_future;
 use crate::ldk::PeerHandlers;
-use crate::log::LdkLog;
+use crate::log::{note, phase, timed, LdkLog};
 use crate::lsp::transport::LspTransport;
 use crate::net::dns::Resolver;
 use crate::stats::{Phase, Stats};
 use crate::store::bounded::BoundedStore;
 use crate::store::claim::claim_within;
-use crate::store::{self, Claimant, Snapshot, Store, WalletId};
+use crate::store::{self, Claimant, Position, Snapshot, Store, WalletId};
 use crate::wallet::{settings, Terms, Wallet};
 use lightning::chain::{BestBlock, Confirm};
 use lightning::ln::peer_handler::IgnoringMessageHandler;
@@ -34,6 +34,8 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 /// Everything that needs no I/O.
 struct Prepared {
@@ -135,11 +137,15 @@ impl Prepared {
     async fn gather(self, connects: bool) -> Result<Gathered> {
         let began = Instant::now();
         let config = Arc::clone(&self.config);
-        let mut store = open_store(&config, self.wallet);
+        let mut store = bounded_store(&config, self.wallet).counting(Arc::clone(&self.stats));
         let claimant = claimant(&config);
         let claim = async {
             let began = Instant::now();
-            let snapshot = claim_within(store.as_mut(), &claimant, &config.lease).await?;
+            let span = phase!(target: "mayfly::store", DEBUG, "claim", epoch = Empty, seq = Empty, rows = Empty);
+            let snapshot = timed(span.clone(), claim_within(&mut store, &claimant, &config.lease)).await?;
+            let Position { epoch, seq } = snapshot.position;
+            span.record("epoch", epoch.0).record("seq", seq.0).record("rows", snapshot.rows.len());
+            Span::current().record("epoch", epoch.0);
             self.stats.claimed(&snapshot, began.elapsed());
             failpoint::reached(Point::AfterLeaseClaim);
             Ok(snapshot)
@@ -150,14 +156,15 @@ impl Prepared {
             let dial = async { Ok(if connects { self.dialer.dial(&self.peers).await.ok() } else { None }) };
             tokio::try_join!(dial, self.esplora.tip_of_our_network(), claim)?
         };
-        tracing::debug!(
+        tracing::info!(
             epoch = snapshot.position.epoch.0,
             seq = snapshot.position.seq.0,
             height = tip.height,
             "claimed"
         );
         self.stats.reached(Phase::Claimed);
-        let committer = Committer::new(store, &snapshot, config.timeouts.commit).counting(Arc::clone(&self.stats));
+        let committer = Committer::new(Box::new(store), &snapshot, config.timeouts.commit);
+        let committer = committer.counting(Arc::clone(&self.stats));
         Ok(Gathered { prepared: self, snapshot, committer, began, tip, dialled })
     }
 }
@@ -169,8 +176,13 @@ impl Gathered {
         let Prepared { resident, config, engine, fees, peers, lsp, dialer, esplora, stats, .. } = prepared;
         let best = BestBlock::new(tip.hash, tip.height);
         let terms = Terms { lsp: config.lsp.node_id, skim: config.skim, recover: config.recover };
-        let wallet = Wallet::restore(engine, &snapshot.rows, committer, best, terms, Arc::clone(&fees))?;
-        tracing::debug!(channels = wallet.loaded.monitors().list_monitors().len(), "loaded");
+        let span = phase!(target: "mayfly::checkpoint", DEBUG, "load", channels = Empty);
+        let wallet =
+            span.in_scope(|| Wallet::restore(engine, &snapshot.rows, committer, best, terms, Arc::clone(&fees)));
+        note(&span, &wallet);
+        let wallet = wallet?;
+        span.record("channels", wallet.loaded.monitors().list_monitors().len());
+        drop(span);
         stats.reached(Phase::Loaded);
         failpoint::reached(Point::AfterLoad);
         let loaded_as = wallet.row.summary.clone();
@@ -212,7 +224,7 @@ impl Gathered {
 /// Only claims on chain wait for fresh fees: else the saved ones serve until these are there, and the next commit saves them.
 fn refresh_fees(esplora: &Arc<Esplora>, fees: &Arc<Fees>, fault: Fault) -> JoinHandle<()> {
     let (esplora, fees) = (Arc::clone(esplora), Arc::clone(fees));
-    tokio::spawn(async move {
+    let refresh = async move {
         match guarded_future("asking for fees", esplora.fee_estimates()).await {
             Ok(Ok(estimates)) => drop(fees.update(&estimates)),
             Ok(Err(error)) => {
@@ -220,7 +232,8 @@ fn refresh_fees(esplora: &Arc<Esplora>, fees: &Arc<Fees>, fault: Fault) -> JoinH
             }
             Err(panic) => fault.raise(panic),
         }
-    })
+    };
+    tokio::spawn(refresh.in_current_span())
 }
 
 /// Brings manager and monitors to the tip: watched transactions and outputs first, the best block last.
@@ -235,12 +248,17 @@ pub(super) async fn follow_chain(esplora: &Esplora, loaded: &Loaded, tip: Tip) -
         outputs.flat_map(Watched::of).collect()
     };
     let confirmables: [&dyn Confirm; 2] = [manager, monitors];
-    sync::sync(esplora, tip, &known, &confirmables, watched).await
+    let span = phase!(target: "mayfly::chain", DEBUG, "sync", height = tip.height);
+    timed(span, sync::sync(esplora, tip, &known, &confirmables, watched)).await
 }
 
 /// The wallet's store, each of its operations bounded.
 pub(super) fn open_store(config: &Config, wallet: WalletId) -> Box<dyn Store> {
-    Box::new(BoundedStore::new(store::open(&config.store, wallet), config.timeouts.store))
+    Box::new(bounded_store(config, wallet))
+}
+
+fn bounded_store(config: &Config, wallet: WalletId) -> BoundedStore {
+    BoundedStore::new(store::open(&config.store, wallet), config.timeouts.store)
 }
 
 /// A claim without LDK, for work on rows alone.

@@ -14,17 +14,19 @@ use crate::config::LspPeer;
 use crate::error::{Code, Error, Result};
 use crate::guard::guarded_future;
 use crate::ldk::PeerManager;
+use crate::log::{phase, timed};
 use crate::lsp::transport::LspTransport;
 use crate::net::dns::Resolver;
 use crate::net::peer_socket::PeerSocket;
 use crate::net::tcp;
-use crate::stats::{Phase, Stats};
+use crate::stats::Stats;
 use crate::timeouts::Timeouts;
 use lightning::ln::peer_handler::SocketDescriptor;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until, timeout, timeout_at, Instant};
+use tracing::Instrument;
 
 /// Between two attempts: often enough that a freed slot is taken at once, rare enough to be no load.
 const RETRY_PAUSE: Duration = Duration::from_millis(150);
@@ -107,6 +109,11 @@ impl Dialer {
 
     /// Connects until `init` is exchanged, beginning with `first` if it stands. Retried until `timeouts.lsp` has passed.
     pub async fn connect(&self, peers: &Arc<Peers>, lsp: &LspTransport, first: Option<Dialled>) -> Result<Link> {
+        let span = phase!(target: "mayfly::lsp", DEBUG, "connect");
+        timed(span, self.retry(peers, lsp, first)).await
+    }
+
+    async fn retry(&self, peers: &Arc<Peers>, lsp: &LspTransport, first: Option<Dialled>) -> Result<Link> {
         let deadline = Instant::now() + self.timeouts.lsp;
         let mut first = first;
         let mut refusals = 0u32;
@@ -122,7 +129,7 @@ impl Dialer {
             let problem = match attempt {
                 Ok(dialled) => match dialled.open(peers, lsp, self.fault.clone(), deadline).await {
                     Some(link) => {
-                        self.stats.reached(Phase::Connected);
+                        self.stats.connected_to_lsp();
                         if refusals > 0 {
                             tracing::info!(refusals, "connected to the LSP after refused attempts");
                         }
@@ -169,13 +176,15 @@ impl Dialled {
     async fn open(self, peers: &Arc<Peers>, lsp: &LspTransport, fault: Fault, deadline: Instant) -> Option<Link> {
         let (socket, peers) = (self.socket.clone(), Arc::clone(peers));
         let mut connected = lsp.connected();
-        let task = tokio::spawn(async move {
+        // What LDK tells while it handles a message belongs to the session, however long the connection outlives this phase.
+        let drive = async move {
             let mut closing = socket.clone();
             if let Err(error) = guarded_future("the connection to the LSP", socket.drive(peers.as_ref())).await {
                 closing.disconnect_socket();
                 fault.raise(error);
             }
-        });
+        };
+        let task = tokio::spawn(drive.in_current_span());
         let mut link = Link { socket: self.socket, opened: Instant::now(), task };
         let opened = tokio::select! {
             opened = timeout_at(deadline, connected.wait_for(|connected| *connected)) => matches!(opened, Ok(Ok(_))),
@@ -206,12 +215,17 @@ impl Link {
         if !self.is_up() {
             return;
         }
-        self.socket.leave();
-        if timeout(GOODBYE, &mut self.task).await.is_err() {
-            tracing::debug!("the LSP did not close its side in time; closing ours");
-            self.socket.disconnect_socket();
-            self.ended().await;
-        }
+        let span = phase!(target: "mayfly::lsp", DEBUG, "goodbye");
+        let goodbye = async {
+            self.socket.leave();
+            if timeout(GOODBYE, &mut self.task).await.is_err() {
+                tracing::debug!("the LSP did not close its side in time; closing ours");
+                self.socket.disconnect_socket();
+                self.ended().await;
+            }
+            Ok(())
+        };
+        let _ = timed(span, goodbye).await;
     }
 }
 

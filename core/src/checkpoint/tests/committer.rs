@@ -96,6 +96,9 @@ async fn an_unknown_outcome_is_resolved_by_sending_the_same_bytes_under_the_same
         assert_eq!(lab.committer.position(), lab.wallet.position());
         assert_eq!((lab.committer.stats().commits, lab.committer.stats().commit_bytes), (1, 3));
         lab.committer.commit(&batch("two")).await.unwrap();
+        let figures = lab.committer.stats();
+        let pause = 50_000;
+        assert_eq!((figures.commit_us, figures.longest_commit_us), (pause, pause), "the second took no time");
         let sent = lab.sent.lock().unwrap();
         assert_ne!(sent[1].1, sent[2].1, "each commit has a nonce of its own");
     }
