@@ -106,6 +106,7 @@ fn mint_at(
     // Also verifies the signature: a bad one would be an invoice that nobody can pay.
     let invoice = Bolt11Invoice::from_signed(signed).map_err(internal)?;
     let expires_at = now.saturating_add(Duration::from_secs(request.expiry_secs.into()));
+    tracing::debug!(payment_hash = %invoice.payment_hash(), amount_msat = request.amount_msat, "minted an invoice");
     Ok(Invoice {
         bolt11: invoice.to_string(),
         payment_hash: invoice.payment_hash().to_string(),

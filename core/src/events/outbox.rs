@@ -100,6 +100,11 @@ impl Outbox {
         Ok(())
     }
 
+    /// Events that the next commit makes durable.
+    pub fn pending(&self) -> impl Iterator<Item = &PaymentEvent> {
+        self.pending.values()
+    }
+
     /// The staged changes are durable: new events may be handed out.
     pub fn committed(&mut self) {
         self.committed.append(&mut self.pending);

@@ -29,7 +29,7 @@ use crate::chain::fees::Fees;
 use crate::checkpoint::{rows, Committer, Engine, Loaded};
 use crate::config::SkimLimit;
 use crate::error::{Error, Result};
-use crate::events::Outbox;
+use crate::events::{EventType, Outbox, PaymentEvent};
 use crate::failpoint::{self, Point};
 use crate::guard::guarded;
 use crate::mutation::{self, Mutation};
@@ -223,6 +223,10 @@ impl Wallet {
             failpoint::reached(Point::BeforeFulfil);
         }
         let received = cut.batch.puts().keys().any(|key| key.starts_with(rows::LEDGER_PREFIX));
+        for event in self.outbox.pending().filter(|event| event.event_type == EventType::Received) {
+            let PaymentEvent { payment_hash, amount_msat, skimmed_msat, .. } = event;
+            tracing::info!(payment_hash, amount_msat, skimmed_msat, "received a payment");
+        }
         self.outbox.committed();
         let transactions = self.loaded.open_gate(cut);
         if !self.promises.is_empty() {
