@@ -22,7 +22,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry, Scope};
 
 use crate::errors;
-use record::Fields;
+use record::{level_of, Fields};
 
 pub use record::LogRecord;
 
@@ -39,7 +39,7 @@ struct Listener {
 
 impl Listener {
     fn hears(&self, metadata: &Metadata<'_>) -> bool {
-        self.levels.of(target_of(metadata.target())) >= *metadata.level()
+        self.levels.of(target_of(metadata.target())) >= level_of(metadata)
     }
 }
 

@@ -52,7 +52,7 @@ impl Fields {
     pub fn into_record(self, metadata: &Metadata<'_>) -> LogRecord {
         let message = if self.message.is_empty() { metadata.name().to_owned() } else { self.message };
         LogRecord {
-            level: level_name(*metadata.level()),
+            level: level_name(level_of(metadata)),
             target: target_of(metadata.target()),
             message,
             fields: self.values,
@@ -109,6 +109,14 @@ fn camel_case(name: &str) -> String {
         let head = letters.next().map(|letter| letter.to_ascii_uppercase());
         text + &head.into_iter().collect::<String>() + letters.as_str()
     })
+}
+
+/// How important it is to our listeners: a library's `debug` is nobody's but when everything is wanted.
+pub fn level_of(metadata: &Metadata<'_>) -> Level {
+    match *metadata.level() {
+        Level::DEBUG if target_of(metadata.target()) == "other" => Level::TRACE,
+        level => level,
+    }
 }
 
 fn level_name(level: Level) -> &'static str {

@@ -38,10 +38,10 @@ impl Logger for LdkLog {
                 }
             };
         }
+        // One step lower than LDK has it: what a node of its own wants to know is a detail to whoever wants to be paid.
         match record.level {
-            Level::Gossip | Level::Trace => tell!(tracing::Level::TRACE),
-            Level::Debug => tell!(tracing::Level::DEBUG),
-            Level::Info => tell!(tracing::Level::INFO),
+            Level::Gossip | Level::Trace | Level::Debug => tell!(tracing::Level::TRACE),
+            Level::Info => tell!(tracing::Level::DEBUG),
             Level::Warn => tell!(tracing::Level::WARN),
             Level::Error => tell!(tracing::Level::ERROR),
         }

@@ -26,7 +26,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until, timeout, timeout_at, Instant};
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 /// Between two attempts: often enough that a freed slot is taken at once, rare enough to be no load.
 const RETRY_PAUSE: Duration = Duration::from_millis(150);
@@ -109,11 +110,19 @@ impl Dialer {
 
     /// Connects until `init` is exchanged, beginning with `first` if it stands. Retried until `timeouts.lsp` has passed.
     pub async fn connect(&self, peers: &Arc<Peers>, lsp: &LspTransport, first: Option<Dialled>) -> Result<Link> {
-        let span = phase!(target: "mayfly::lsp", DEBUG, "connect");
-        timed(span, self.retry(peers, lsp, first)).await
+        // The connection outlives this phase: what LDK tells while it handles messages belongs to what is around it.
+        let around = Span::current();
+        let span = phase!(target: "mayfly::lsp", DEBUG, "connect", refusals = Empty);
+        timed(span, self.retry(peers, lsp, first, around)).await
     }
 
-    async fn retry(&self, peers: &Arc<Peers>, lsp: &LspTransport, first: Option<Dialled>) -> Result<Link> {
+    async fn retry(
+        &self,
+        peers: &Arc<Peers>,
+        lsp: &LspTransport,
+        first: Option<Dialled>,
+        around: Span,
+    ) -> Result<Link> {
         let deadline = Instant::now() + self.timeouts.lsp;
         let mut first = first;
         let mut refusals = 0u32;
@@ -127,9 +136,10 @@ impl Dialer {
                 None => self.dial(peers).await,
             };
             let problem = match attempt {
-                Ok(dialled) => match dialled.open(peers, lsp, self.fault.clone(), deadline).await {
+                Ok(dialled) => match dialled.open(peers, lsp, self.fault.clone(), deadline, around.clone()).await {
                     Some(link) => {
                         self.stats.connected_to_lsp();
+                        Span::current().record("refusals", refusals);
                         if refusals > 0 {
                             tracing::info!(refusals, "connected to the LSP after refused attempts");
                         }
@@ -173,10 +183,16 @@ impl Dialer {
 
 impl Dialled {
     /// Noise's third act and `init`. None: the LSP ended the connection, or the deadline passed.
-    async fn open(self, peers: &Arc<Peers>, lsp: &LspTransport, fault: Fault, deadline: Instant) -> Option<Link> {
+    async fn open(
+        self,
+        peers: &Arc<Peers>,
+        lsp: &LspTransport,
+        fault: Fault,
+        deadline: Instant,
+        around: Span,
+    ) -> Option<Link> {
         let (socket, peers) = (self.socket.clone(), Arc::clone(peers));
         let mut connected = lsp.connected();
-        // What LDK tells while it handles a message belongs to the session, however long the connection outlives this phase.
         let drive = async move {
             let mut closing = socket.clone();
             if let Err(error) = guarded_future("the connection to the LSP", socket.drive(peers.as_ref())).await {
@@ -184,7 +200,7 @@ impl Dialled {
                 fault.raise(error);
             }
         };
-        let task = tokio::spawn(drive.in_current_span());
+        let task = tokio::spawn(drive.instrument(around));
         let mut link = Link { socket: self.socket, opened: Instant::now(), task };
         let opened = tokio::select! {
             opened = timeout_at(deadline, connected.wait_for(|connected| *connected)) => matches!(opened, Ok(Ok(_))),
