@@ -1,6 +1,7 @@
 // `npm run soak`: what `npm test` shows in a minute, for as long as you like: starts, payments and destroys in one process,
-// wallets side by side, handlers killed at random instants or told to end at them, a destroy() while each service hangs, a wallet with
-// many payments, and a million simulated crashes, other ones each round. Figures go by while it runs; the exit code says whether all held.
+// wallets side by side, processes that end in every way, handlers killed at random instants or told to end at them, a destroy() while
+// each service hangs, a wallet with many payments, and a million simulated crashes, other ones each round. Figures go by while it runs;
+// the exit code says whether all held.
 
 import { parseArgs } from 'node:util'
 import { ensureAddon, ensureLab, ensureSim } from './setup.mjs'
@@ -27,9 +28,9 @@ function soak({ cycles, payEvery, wallets, kills, terms, hangs, payments, points
   ensureAddon()
   ensureLab()
   const simulator = ensureSim()
-  const env = { SOAK_CYCLES: cycles, SOAK_PAY_EVERY: payEvery, SOAK_WALLETS: wallets, KILLS: kills, TERMS: terms, HANGS: hangs, SOAK_PAYMENTS: payments }
+  const env = { SOAK_CYCLES: cycles, SOAK_PAY_EVERY: payEvery, SOAK_WALLETS: wallets, KILLS: kills, TERMS: terms, HANGS: hangs, SOAK_PAYMENTS: payments, EXITS: 'all' }
   // One after the other: each is a load of its own.
-  const files = ['cycles', 'crowd', 'kill_random', 'platform_budgets', 'hanging_services', 'flat'].map((name) => `__test__/${name}.test.mjs`)
+  const files = ['cycles', 'crowd', 'exits', 'kill_random', 'platform_budgets', 'hanging_services', 'flat'].map((name) => `__test__/${name}.test.mjs`)
   const args = ['--test', '--test-concurrency=1', '--test-reporter=spec', ...files]
   for (let round = 1; round <= rounds && !process.exitCode; round++) {
     console.log(`soak: round ${round} of ${rounds}`)
