@@ -25,3 +25,9 @@ export async function drain(options: MdkNodeOptions): Promise<void> {
     }
   })
 }
+
+export async function listen(options: MdkNodeOptions): Promise<string | undefined> {
+  await using node = new MdkNode(options)
+  await node.startReceiving()
+  return (await node.nextEvent(1_000))?.paymentHash
+}
