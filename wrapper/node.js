@@ -6,6 +6,8 @@ const native = require('./native.js')
 const { invalidArgument, isMdkError, typed } = require('./errors.js')
 const { cancellable, onlySignal } = require('./signal.js')
 const { events } = require('./events.js')
+const { warnOfIdle } = require('./idle.js')
+const { origin } = require('./origin.js')
 const { receivePayment } = require('./receive.js')
 
 class MdkNode {
@@ -14,7 +16,7 @@ class MdkNode {
   #nodeId
 
   constructor(options) {
-    this.#native = typed(() => new native.MdkNode(options))
+    this.#native = typed(() => new native.MdkNode(options, origin(MdkNode, __filename)))
   }
 
   static #of(self) {
@@ -50,6 +52,7 @@ class MdkNode {
 
   async start(options) {
     const node = MdkNode.#of(this)
+    warnOfIdle()
     return cancellable(options, (cancel) => node.start(options, cancel))
   }
 
@@ -60,6 +63,7 @@ class MdkNode {
 
   async startReceiving(options) {
     const node = MdkNode.#of(this)
+    warnOfIdle()
     return cancellable(options, (cancel) => node.startReceiving(options, cancel))
   }
 
@@ -122,7 +126,9 @@ class MdkNode {
   }
 
   async receivePayment(onPayment, options) {
-    return receivePayment(MdkNode.#of(this), onPayment, options)
+    const node = MdkNode.#of(this)
+    warnOfIdle()
+    return receivePayment(node, onPayment, options)
   }
 
   async getBalance(options) {
