@@ -99,7 +99,7 @@ impl Handle {
     /// `INVALID_OPTION` if another node that uses the wallet has other options.
     pub fn new(config: Config, origin: Origin) -> Result<Self> {
         let (wallet, config) = (register::name(&config), Arc::new(config));
-        register::enrol(wallet, &config)?;
+        register::check(wallet, &config)?;
         let own = Own {
             destroyed: false,
             enrolled: false,
