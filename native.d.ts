@@ -210,15 +210,15 @@ export interface JitRoute {
   cltvExpiryDelta: number
 }
 
-/** One log record. */
+/** One log record, or the end of a phase: then its fields say how long it took (`durationMs`) and how it went (`outcome`). */
 export interface LogRecord {
   /** How bad it is. */
   level: LogLevel
   /** The part of the node that speaks. */
-  target: string
+  target: LogTarget
   /** What it says. */
   message: string
-  /** The record's own values. */
+  /** The record's own values, and the `session` and `epoch` that it belongs to. */
   fields: Record<string, string | number | boolean>
   /** When, in milliseconds since 1970. */
   timestampMs: number
@@ -274,8 +274,14 @@ export interface NodeStats {
   epoch: number
   /** When what was reached. */
   phases: NodePhases
-  /** Milliseconds that the store took to give the lease and the rows. */
+  /** Milliseconds until the store gave the lease and the rows, waits for a held wallet included. */
   claimMs: number
+  /** How often the wallet was asked for: more than once when another holder had it. */
+  claimAttempts: number
+  /** Milliseconds of waiting between these attempts. */
+  heldMs: number
+  /** Operations of the store (claim, commit, check, read, release), each one round trip. */
+  storeRoundTrips: number
   /** Rows that it gave. Payments are not among them. */
   rowsLoaded: number
   /** How many of them say what changed in a channel since the row that has the whole of it: at most fifty per channel. */
@@ -286,7 +292,11 @@ export interface NodeStats {
   commits: number
   /** Bytes of row values in them. */
   commitBytes: number
-  /** HTTP requests to Esplora. */
+  /** Milliseconds that all of them took together. */
+  commitMs: number
+  /** Milliseconds of the longest. */
+  longestCommitMs: number
+  /** HTTP requests to Esplora, each one round trip. */
   chainRequests: number
   /** Bytes of Esplora's answers. */
   chainBytes: number
@@ -294,6 +304,8 @@ export interface NodeStats {
   lspConnections: number
   /** Connections that the LSP ended before it answered, as it does while it believes in an earlier one of this wallet. */
   lspRefusals: number
+  /** How often the LSP was connected again after a connection to it had ended. */
+  lspReconnects: number
   /** How often the LSP spoke after the node had. */
   lspRoundTrips: number
   /** Bytes to the LSP. */
@@ -372,13 +384,14 @@ export interface PaymentRecord {
 export declare function setIdleListener(callback: (arg: IdleEnd) => unknown): void
 
 /**
- * Hears the records of all nodes of this process, from `minLevel` (default `'info'`) up; `null` ends it. One listener for
- * the main thread and one for each worker. It never keeps the process alive, what it throws is ignored, and when the
- * JavaScript thread is too busy to listen, records are dropped rather than queued without end.
+ * Hears the records of all nodes of this process, from `minLevel` (default `'info'`) up; `null` ends it. `minLevel` is a level
+ * for everything, or levels by target: `{ default: 'info', 'mayfly::lsp': 'debug', ldk: 'off' }`. One listener for the main
+ * thread and one for each worker. It never keeps the process alive, what it throws is ignored, and when the JavaScript thread
+ * is too busy to listen, records are dropped rather than queued without end.
  *
- * Throws `INVALID_ARGUMENT` for a callback that is no function or an unknown level.
+ * Throws `INVALID_ARGUMENT` for a callback that is no function, an unknown level or an unknown target.
  */
-export declare function setLogListener(callback: ((record: LogRecord) => void) | null, minLevel?: LogLevel): void
+export declare function setLogListener(callback: ((record: LogRecord) => void) | null, minLevel?: LogLevel | LogLevels): void
 
 /**
  * Arms the kill timer: the process has so many milliseconds to end.

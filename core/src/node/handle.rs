@@ -291,15 +291,10 @@ impl Handle {
         Ok(Arc::clone(own.resident.insert(register::resident(self.wallet, &self.config))))
     }
 
-    /// Whether it was started, and not stopped.
-    pub fn is_started(&self) -> bool {
-        self.known_resident().is_some_and(|resident| resident.is_started(self))
-    }
-
-    /// It wishes nothing any more.
-    pub fn rest(&self) {
+    /// A start failed.
+    pub fn failed_to_start(&self) {
         if let Some(resident) = self.known_resident() {
-            resident.rest(self);
+            resident.failed_to_start(self);
         }
     }
 

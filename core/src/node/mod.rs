@@ -142,10 +142,10 @@ impl Node {
 
     /// A beginning that fails leaves no wish behind that the node runs.
     fn without_trace(&self, reply: Reply<Ready>) -> Reply<Ready> {
-        let (handle, was_started) = (Arc::clone(self.handle()), self.handle().is_started());
+        let handle = Arc::clone(self.handle());
         Reply::new(move |result: Result<Ready>| {
-            if result.is_err() && !was_started {
-                handle.rest();
+            if result.is_err() {
+                handle.failed_to_start();
             }
             reply.send(result);
         })

@@ -75,7 +75,7 @@ struct Member {
     owed: Arc<Owed>,
     /// Keeps a session alive.
     wants: bool,
-    /// It was started and not stopped: a call that waits brings back a session that ended by itself.
+    /// A start of it succeeded, and it was not stopped: a call that waits brings back a session that ended by itself.
     started: bool,
 }
 
@@ -168,7 +168,7 @@ impl Resident {
         let member = life.members.entry(handle.id).or_insert_with(fresh);
         if let Some(wish) = wish {
             member.wants = wish == Wish::Run;
-            member.started = member.wants;
+            member.started &= member.wants;
         }
         true
     }
@@ -296,15 +296,29 @@ impl Resident {
         self.life().members.iter().any(|(id, member)| member.wants && Some(*id) != than)
     }
 
-    /// Whether that node was started and not stopped.
-    pub fn is_started(&self, handle: &Handle) -> bool {
-        self.life().members.get(&handle.id).is_some_and(|member| member.started)
+    /// Whether a call of that node that waits is one for what a session brings.
+    pub fn serves(&self, handle: &Handle) -> bool {
+        self.life().members.get(&handle.id).is_some_and(|member| member.wants || member.started)
     }
 
-    /// That node keeps a session alive, which is there or about to be; `true` if it did not before.
-    pub fn want(&self, handle: &Arc<Handle>) -> bool {
-        let was = self.life().members.get(&handle.id).is_some_and(|member| member.wants);
-        self.admit(handle, Some(Wish::Run)) && !was
+    /// That node keeps a session alive, which is there or about to be.
+    pub fn want(&self, handle: &Arc<Handle>) {
+        self.admit(handle, Some(Wish::Run));
+    }
+
+    /// A start of that node succeeded.
+    pub fn started(&self, handle: &Arc<Handle>) {
+        self.want(handle);
+        if let Some(member) = self.life().members.get_mut(&handle.id) {
+            member.started = true;
+        }
+    }
+
+    /// One failed: it wishes nothing, unless another one succeeded.
+    pub fn failed_to_start(&self, handle: &Handle) {
+        if let Some(member) = self.life().members.get_mut(&handle.id) {
+            member.wants &= member.started;
+        }
     }
 
     /// That node wishes nothing more.

@@ -390,7 +390,7 @@ async fn handle(session: &mut Session, waiting: &mut Waiting, command: Command) 
         Command::Route { pending } => waiting.routes.push(RouteWaiter::Route(pending.arm())),
         Command::Mint { request, pending } => waiting.routes.push(RouteWaiter::Mint(request, pending.arm())),
         Command::NextEvent { wait, pending } => {
-            let in_session = session.resident.is_started(pending.handle());
+            let in_session = session.resident.serves(pending.handle());
             waiting.events.push(EventWaiter::new(pending, wait, in_session));
         }
         Command::Ack { id, pending } => acknowledge(session, &id, pending.arm()),
@@ -451,7 +451,7 @@ async fn answer(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
     let up = session.link.as_ref().is_some_and(Link::is_up);
     if up {
         let usable = session.can_receive();
-        waiting.answer_ready(usable, now);
+        waiting.answer_ready(&session.resident, usable, now);
     } else if waiting.needs_link() && session.link.is_none() && waiting.connecting.is_none() && waiting.stops.is_empty()
     {
         reconnect(session, waiting).await?;

@@ -161,11 +161,12 @@ impl Waiting {
     }
 
     /// A connection stands for those who wait for one.
-    pub fn answer_ready(&mut self, is_usable: bool, now: Instant) {
+    pub fn answer_ready(&mut self, resident: &Resident, is_usable: bool, now: Instant) {
         for waiter in take_if(&mut self.ready, |waiter| !waiter.receiving || is_usable || waiter.until <= now) {
             if waiter.leads {
                 self.flight.iter_mut().for_each(Flight::begin);
             }
+            resident.started(waiter.pending.handle());
             waiter.pending.send(Ok(Ready::Up));
         }
     }

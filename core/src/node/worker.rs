@@ -191,7 +191,7 @@ impl Worker {
             // A call that waits brings the node back that lost its LSP while nobody asked.
             Command::NextEvent { wait, pending } => {
                 let waits = wait.is_none_or(|wait| !wait.is_zero());
-                let brings_back = waits && self.resident.is_started(pending.handle());
+                let brings_back = waits && self.resident.serves(pending.handle());
                 if brings_back {
                     self.resident.want(pending.handle());
                     self.session_for(Command::NextEvent { wait, pending }).await;
@@ -225,7 +225,7 @@ impl Worker {
             Command::Route { pending } => self.waiting.routes.push(RouteWaiter::Route(pending.arm())),
             Command::Mint { request, pending } => self.waiting.routes.push(RouteWaiter::Mint(request, pending.arm())),
             Command::NextEvent { wait, pending } => {
-                let in_session = self.resident.is_started(pending.handle());
+                let in_session = self.resident.serves(pending.handle());
                 self.waiting.events.push(EventWaiter::new(pending, wait, in_session));
             }
             Command::Watch { pending } => self.waiting.watches.push(Watch::new(pending.arm(), until)),
