@@ -1,6 +1,6 @@
 // A handler as a user writes it; it is only compiled.
 
-import { MdkNode, isMdkError, withNode, type MdkNodeOptions, type ReceivedPayment } from 'mayfly'
+import { MdkNode, installShutdownHooks, isMdkError, shutdownWorker, withNode, type MdkNodeOptions, type ReceivedPayment } from 'mayfly'
 
 export async function sell(options: MdkNodeOptions): Promise<string> {
   const { bolt11 } = await new MdkNode(options).getInvoice(21_000, 'One report', 900, { timeoutMs: 1_000 })
@@ -30,4 +30,10 @@ export async function listen(options: MdkNodeOptions): Promise<string | undefine
   await using node = new MdkNode(options)
   await node.startReceiving()
   return (await node.nextEvent(1_000))?.paymentHash
+}
+
+export async function worker(): Promise<void> {
+  const uninstall: () => void = installShutdownHooks({ signals: ['SIGTERM'], killAfterMs: 450 })
+  await shutdownWorker({ exit: false, destroyTimeoutMs: 200 })
+  uninstall()
 }

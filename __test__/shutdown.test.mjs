@@ -203,6 +203,29 @@ test('in a worker_thread only its own nodes end, and only that thread', async (t
   assert.deepEqual([said.code, said.ended, ...said.states], [9, false, 'starting', 'idle'])
 })
 
+test('threads that are terminated, or shut down, while the process does leave nothing and end nobody', async (t) => {
+  const service = await silentService(t)
+  const worker = new WorkerProcess(t, `${THREAD}
+    const at = (mnemonic) => ({ ...OPTIONS, mnemonic: mnemonic ?? mayfly.generateMnemonic() })
+    const code = (options, more) => 'const nodes = [1, 2, 3].map(() => new mayfly.MdkNode(' + JSON.stringify(options) + '));'
+      + 'for (const node of nodes) { outcome(node.start()); outcome(node.nextEvent(60000)) }; setInterval(() => {}, 1000);'
+      + "parentPort.once('message', () => {" + more + "}); parentPort.postMessage('ready')"
+    const round = async () => {
+      // Two share the main thread's wallet.
+      const all = [thread(code(OPTIONS, '')), thread(code(at(), '')), thread(code(OPTIONS, 'mayfly.shutdownWorker()')), thread(code(at(), 'mayfly.shutdownWorker()'))]
+      outcome(new mayfly.MdkNode(OPTIONS).start())
+      await Promise.all(all.map((one) => new Promise((resolve) => one.once('message', resolve))))
+      for (const one of all.slice(2)) one.postMessage('go')
+      await Promise.all([mayfly.shutdownWorker({ exit: false }), ...all.map((one) => one.terminate())])
+    }
+    ;(async () => {
+      for (let i = 0; i < 5; i++) await round()
+      while (threads().length > 0) await new Promise((resolve) => setImmediate(resolve))
+      mayfly.shutdownWorker({ exitCode: 4 })
+    })()`, { given: { esploraUrl: service.url } })
+  await worker.ends(4)
+})
+
 test('what could not be finished is in the record, and the exit is in time all the same', { skip: noHangs }, async (t) => {
   const store = folder(t)
   const disk = new Disk(t, store)
