@@ -1,12 +1,14 @@
-// `hanging-child.mjs <service> <times>`: starts a node, comes to the service that hangs, destroys the node there, and again, all in one
-// process. What it sees of each time must be the same; see life-self.mjs for how it talks.
+// `hanging-child.mjs <service> <times> <deadline>`: starts a node, comes to the service that hangs, destroys the node there, and again,
+// all in one process. What it sees of each time must be the same; see life-self.mjs for how it talks.
 
 import { MdkNode } from '../../index.mjs'
 import { REACHED, die, revive } from './hanging.mjs'
 import { until } from './life.mjs'
 import { heartbeat, left, nothingLeft, options, outcome, play, say } from './life-self.mjs'
 
-const [service, times] = [process.argv[2], Number(process.argv[3])]
+const service = process.argv[2]
+/** `deadlineMs`: what destroy() may take, the machine's own stalls taken out. */
+const [times, deadlineMs] = process.argv.slice(3).map(Number)
 /** Each step of a claim, in turn. */
 const DISK_CALLS = ['open', 'flock', 'pwrite', 'fdatasync']
 
@@ -16,7 +18,7 @@ async function destroyed(time) {
   const pending = [node.start(), node.startReceiving(), node.nextEvent(60_000)].map(outcome)
   await until(() => REACHED[service](node), `${service} to be asked`)
   heartbeat.during = `destroy() ${time}`
-  heartbeat.within(options.destroyTimeoutMs, () => node.destroy())
+  heartbeat.within(deadlineMs, () => node.destroy())
   heartbeat.during = undefined
   const { durationMs, unfinished } = node.lastDestroy
   const seen = { unfinished, codes: await Promise.all(pending), state: node.state }
