@@ -36,13 +36,16 @@ export function pidOf(pid) {
 
 /** Resolves when that process is no more. A zombie is none: whoever should reap it is not ours. */
 export async function vanished(known, what, patienceMs = PATIENCE_MS) {
-  const ended = () => {
-    const now = stat(known.pid)
-    if (now === undefined || now.started !== known.started) return true
-    // Its first thread may be one while another is on its way out, with all files and locks still open.
-    return now.state === 'Z' && list(`/proc/${known.pid}/task`).length <= 1
-  }
+  const ended = () => isGone(known)
   await waitFor(ended, known, what, patienceMs)
+}
+
+/** Whether a process of `pidOf`, or a child, is no more. */
+export function isGone({ pid, started }) {
+  const now = stat(pid)
+  if (now === undefined || (started !== undefined && now.started !== started)) return true
+  // Its first thread may be a zombie while another is on its way out, with all files and locks still open.
+  return now.state === 'Z' && list(`/proc/${pid}/task`).length <= 1
 }
 
 async function waitFor(ended, target, what, patienceMs) {

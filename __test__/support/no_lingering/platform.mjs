@@ -1,31 +1,40 @@
-// A platform that ends a function: SIGTERM, and SIGKILL when its time is up. The time is what the process had: while the machine kept
-// it from running, which a platform's does not, its clock stands.
+// How long a process may linger that was told to end, as platforms count it: SIGTERM, and SIGKILL when its time is up. The time is what
+// it had: while the machine kept it from running, which a platform's does not, its clock stands.
 
 import { once } from 'node:events'
 import { readFileSync, readdirSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { LIMIT_MS } from '../heartbeat.mjs'
+import { isGone } from '../watchdog.mjs'
 
 const nowMs = () => Number(process.hrtime.bigint()) / 1e6
 
-/** Resolves with `{ ms, killed }` when the child is gone. `pulse`: of the machine. */
+/** SIGTERM, and SIGKILL when the time is up. Resolves with `{ ms, killed }` when the child is gone. `pulse`: of the machine. */
 export async function terminate(child, { budgetMs, pulse }) {
-  const fromMs = nowMs()
-  const before = waits(child.pid)
-  const exited = once(child, 'exit').then(() => nowMs())
+  const began = nowMs()
+  const exited = once(child, 'exit')
+  const inTime = granted(child, exited, { budgetMs, pulse })
   child.kill('SIGTERM')
+  if (!(await inTime)) child.kill('SIGKILL')
+  await exited
+  return { ms: nowMs() - began, killed: child.signalCode === 'SIGKILL' }
+}
+
+/**
+ * From now on that process has `budgetMs` to end; true when it did. `ended` is kept when it has ended, and `known` says which it is
+ * (see watchdog.mjs). Both, since news of an end may come late to a test that is busy.
+ */
+export async function granted(known, ended, { budgetMs, pulse }) {
+  const fromMs = nowMs()
+  const before = waits(known.pid)
+  const hadMs = () => nowMs() - fromMs - keptFromRunning(known.pid, before)
   for (;;) {
-    const leftMs = budgetMs - (nowMs() - fromMs - keptFromRunning(child.pid, before))
-    const goneAt = await Promise.race([exited, pause(Math.max(1, leftMs))])
-    if (goneAt !== undefined) return { ms: goneAt - fromMs, killed: false }
-    const toMs = nowMs()
-    const overMs = toMs - fromMs - keptFromRunning(child.pid, before) - budgetMs
+    const over = await Promise.race([ended.then(() => true), pause(Math.max(1, budgetMs - hadMs()))])
+    if (over || isGone(known)) return true
+    const overMs = hadMs() - budgetMs
     // `own` takes the machine's own stalls out, and names what is above its limit then.
-    const [timeIsUp] = overMs < 0 ? [] : await pulse.own([{ fromMs, toMs, ownMs: overMs + LIMIT_MS }])
-    if (timeIsUp && child.exitCode === null) {
-      child.kill('SIGKILL')
-      return { ms: (await exited) - fromMs, killed: child.signalCode === 'SIGKILL' }
-    }
+    const [timeIsUp] = overMs < 0 ? [] : await pulse.own([{ fromMs, toMs: nowMs(), ownMs: overMs + LIMIT_MS }])
+    if (timeIsUp && !isGone(known)) return false
   }
 }
 

@@ -13,6 +13,10 @@ import { SilentNameServer, noHangs } from '../hang.mjs'
 import { silentHandshake } from '../silence.mjs'
 import { Worker } from './worker.mjs'
 
+/** How long a process may linger that is told to end, and one in which something hangs for ever. */
+export const GONE_MS = 1_000
+export const GONE_FROM_STUCK_MS = 3_000
+
 const ended = (count) => Array(count).fill('NODE_DESTROYED')
 
 /** Long pauses: the wait is not over by itself. */

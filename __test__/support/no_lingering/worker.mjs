@@ -9,13 +9,14 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { folder } from '../life.mjs'
 import { within } from '../until.mjs'
-import { gone, pidOf, vanished, withReport } from '../watchdog.mjs'
+import { gone, pidOf, stacks, vanished, withReport } from '../watchdog.mjs'
+import { granted } from './platform.mjs'
 
 const script = (name) => fileURLToPath(new URL(`./${name}`, import.meta.url))
 
 /** Not 0: an exit that came about in another way than the one asked for would show. */
 const EXIT_CODE = 7
-/** Far more than any of these needs, so that a SIGKILL is the sign of one that hangs, and of no busy machine. */
+/** More than any of these needs on a busy machine: it is the test that judges the time. */
 const KILL_AFTER_MS = 20_000
 /** Where something hangs for ever, all of it passes. */
 const DESTROY_TIMEOUT_MS = 300
@@ -107,15 +108,27 @@ export class Worker {
     await fetch(`http://127.0.0.1:${port}${path}`)
   }
 
-  /** Ends it in one of `WAYS`, and resolves with how long it took when it is gone: by itself, with the code that was asked for. */
-  async endsBy(way) {
+  /**
+   * Ends it in one of `WAYS`, and resolves with how long it took when it is gone: by itself, with the code that was asked for, and when it
+   * had `withinMs` at the most (see platform.mjs).
+   */
+  async endsBy(way, { withinMs, pulse }) {
     const began = performance.now()
-    const closed = WAYS[way].end(this)
-    if (WAYS[way].orphan) await vanished(this.known, this)
-    else assert.deepEqual(await gone(this.child, this), { code: EXIT_CODE, signal: null }, `${this}: ${this.logged().map(({ message }) => message)}`)
+    const { orphan, end } = WAYS[way]
+    const ended = orphan ? vanished(this.known, this) : gone(this.child, this)
+    ended.catch(() => {}) // looked at below
+    const inTime = granted(this.known, ended, { budgetMs: withinMs, pulse })
+    const told = end(this)
+    if (!(await inTime)) {
+      const where = await stacks(orphan ? this.known : this.child)
+      this.#kill()
+      throw new Error(`${this} had ${withinMs} ms to end after ${way}, and it is here:\n${where}`)
+    }
+    const how = await ended
+    if (!orphan) assert.deepEqual(how, { code: EXIT_CODE, signal: null }, `${this} said ${JSON.stringify(this.logged())}`)
     // Of an orphan it is known to a few milliseconds.
-    const ms = (WAYS[way].orphan ? performance.now() : this.endedAt) - began
-    await closed
+    const ms = (orphan ? performance.now() : this.endedAt) - began
+    await told
     assert.equal(this.end()?.code, EXIT_CODE, `${this} ended by itself`)
     return ms
   }
