@@ -21,7 +21,7 @@ use crate::guard::{guarded, guarded_future, guarded_work};
 use crate::stats::{Phase, Stats};
 use crate::store::{Batch, Rows};
 use crate::wallet::ledger::{LedgerEntry, Query};
-use crate::wallet::NodeRow;
+use crate::wallet::{NodeRow, Promise};
 use bitcoin::Address;
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -42,6 +42,8 @@ struct Worker {
     resident: Arc<Resident>,
     waiting: Waiting,
     session: Option<Session>,
+    /// Promises of a commit that did not happen, of the session that ends. They must not read as those of a destroyed node.
+    broken: Vec<Promise>,
 }
 
 /// Starts the thread. Under the mailbox's lock.
@@ -82,7 +84,8 @@ fn run(resident: &Arc<Resident>, number: u64) {
 }
 
 async fn live(resident: Arc<Resident>) {
-    let mut worker = Worker { resident: Arc::clone(&resident), waiting: Waiting::default(), session: None };
+    let mut worker =
+        Worker { resident: Arc::clone(&resident), waiting: Waiting::default(), session: None, broken: Vec::new() };
     let destroyed = tokio::select! {
         biased;
         within = resident.destroy_signalled() => Some(within),
@@ -268,12 +271,14 @@ impl Worker {
         match result {
             Ok(stopped) => {
                 self.resident.session_ended(None);
+                self.break_promises(stopped.as_ref().err());
                 self.answer_the_stopped(&stopped);
                 self.waiting.land(None);
             }
             Err(error) => {
                 tracing::warn!(code = error.code.as_str(), reason = %error.message, "the session ended");
                 self.resident.session_ended(Some(&error));
+                self.break_promises(Some(&error));
                 if error.code == Code::Fenced {
                     self.waiting.fail_all(&error);
                 } else {
@@ -346,6 +351,7 @@ impl Worker {
             Ok(End::Stopped) => {
                 let ending = async {
                     let finished = session.turn().await;
+                    self.broken = session.wallet.take_promises();
                     session.broadcasts_tried().await;
                     for watch in &mut self.waiting.watches {
                         watch.attend(&session);
@@ -357,14 +363,21 @@ impl Worker {
                 Ok(guarded_work("the stop", ending).await)
             }
             Err(error) => {
-                // A promise of a commit that did not happen must not read as one of a destroyed node.
-                session.wallet.break_promises(&error);
+                self.broken = session.wallet.take_promises();
                 let _ = guarded("disconnecting", || session.peers.disconnect_all_peers());
                 if let Err(problem) = release(session).await {
                     tracing::debug!(reason = %problem.message, "the lease was not given back");
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// `None`: all were kept.
+    fn break_promises(&mut self, reason: Option<&Error>) {
+        let Some(reason) = reason else { return };
+        for promise in self.broken.drain(..) {
+            promise(Err(reason.clone()));
         }
     }
 

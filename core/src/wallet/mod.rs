@@ -284,11 +284,9 @@ impl Wallet {
         self.promises.push(promise);
     }
 
-    /// There will be no commit any more.
-    pub fn break_promises(&mut self, reason: &Error) {
-        for promise in self.promises.drain(..) {
-            promise(Err(reason.clone()));
-        }
+    /// There will be no commit any more: whoever was promised one must be told why.
+    pub fn take_promises(&mut self) -> Vec<Promise> {
+        std::mem::take(&mut self.promises)
     }
 
     /// `Err` if a gate closed for good.
