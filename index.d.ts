@@ -162,8 +162,24 @@ export declare function deriveNodeId(mnemonic: string, network: Network): string
 export interface DestroyReport {
   /** How long it took, in milliseconds. */
   durationMs: number
+  /** What it spent that on, when it was this node's to end what ran. */
+  stages: DestroyStages
   /** What could not be done within `destroyTimeoutMs`; empty when all was. */
   unfinished: Array<string>
+}
+
+/** Milliseconds that each stage of a `destroy()` took, one after the other; absent: not come to, or not come through in time. */
+export interface DestroyStages {
+  /** Until the node's thread left whatever it did. */
+  signalMs?: number
+  /** Closing the connection to the LSP. */
+  disconnectMs?: number
+  /** The last commit. */
+  commitMs?: number
+  /** Giving the wallet back. */
+  releaseMs?: number
+  /** The end of the thread, with its sockets and tasks. */
+  joinMs?: number
 }
 
 /**
@@ -271,6 +287,8 @@ export interface NodeStats {
   lspBytesSent: number
   /** Bytes from the LSP. */
   lspBytesReceived: number
+  /** What this node's `destroy()` spent its time on. */
+  destroy?: DestroyStages
 }
 
 /** What `sendAllOnchain` sent. */

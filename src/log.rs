@@ -133,7 +133,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ToListeners {
         let Some(span) = context.span(&id) else { return };
         let Some(Open { since, mut fields }) = span.extensions_mut().remove::<Open>() else { return };
         fields.or_put("durationMs", Either3::B(since.elapsed_ms()));
-        tell(span.metadata(), labelled(fields, span.parent().map(|parent| parent.scope())));
+        // A call that waited for a session is told with the one that it ends in.
+        let around = span.parent().or_else(|| context.lookup_current());
+        tell(span.metadata(), labelled(fields, around.map(|around| around.scope())));
     }
 }
 

@@ -143,7 +143,7 @@ impl MdkNode {
     /// before the first. A session lasts from a call that needs the lease to the end of `stop()`.
     #[napi]
     pub fn stats(&self, env: &Env) -> napi::Result<Option<NodeStats>> {
-        self.entry(env, || Ok(self.node().stats().map(NodeStats::from)))
+        self.entry(env, || Ok(self.node().stats().map(|figures| NodeStats::of(figures, self.node().last_destroy()))))
     }
 
     /// Mints an invoice over `amountMsat` millisatoshi that expires after `expirySecs` seconds. With a known JIT route: pure

@@ -6,7 +6,7 @@
 use mayfly_core::events::{self, EventType};
 use mayfly_core::invoice::Invoice;
 use mayfly_core::lsp::{self, scid};
-use mayfly_core::node::{self, Contact};
+use mayfly_core::node;
 use mayfly_core::stats::Figures;
 use napi_derive::napi;
 
@@ -171,11 +171,7 @@ impl From<node::WatchReport> for WatchReport {
         WatchReport {
             height: report.height,
             duration_ms: report.duration.as_secs_f64() * 1_000.0,
-            lsp: match report.lsp {
-                Contact::Unneeded => "unneeded",
-                Contact::Reached => "reached",
-                Contact::Unreachable => "unreachable",
-            },
+            lsp: report.lsp.as_str(),
             closed_channels: report.closed_channels,
             sent: report.sent.iter().map(ToString::to_string).collect(),
             unsent: report.unsent.iter().map(ToString::to_string).collect(),
@@ -285,13 +281,41 @@ impl From<node::ChannelSummary> for NodeChannel {
 pub struct DestroyReport {
     /// How long it took, in milliseconds.
     pub duration_ms: f64,
+    /// What it spent that on, when it was this node's to end what ran.
+    pub stages: DestroyStages,
     /// What could not be done within `destroyTimeoutMs`; empty when all was.
     pub unfinished: Vec<String>,
 }
 
 impl From<node::DestroyReport> for DestroyReport {
     fn from(report: node::DestroyReport) -> Self {
-        DestroyReport { duration_ms: millis(report.duration_us), unfinished: report.unfinished }
+        DestroyReport {
+            duration_ms: millis(report.duration_us),
+            stages: report.stages.into(),
+            unfinished: report.unfinished,
+        }
+    }
+}
+
+/// Milliseconds that each stage of a `destroy()` took, one after the other; absent: not come to, or not come through in time.
+#[napi(object, object_from_js = false)]
+pub struct DestroyStages {
+    /// Until the node's thread left whatever it did.
+    pub signal_ms: Option<f64>,
+    /// Closing the connection to the LSP.
+    pub disconnect_ms: Option<f64>,
+    /// The last commit.
+    pub commit_ms: Option<f64>,
+    /// Giving the wallet back.
+    pub release_ms: Option<f64>,
+    /// The end of the thread, with its sockets and tasks.
+    pub join_ms: Option<f64>,
+}
+
+impl From<node::DestroyStages> for DestroyStages {
+    fn from(stages: node::DestroyStages) -> Self {
+        let [signal_ms, disconnect_ms, commit_ms, release_ms, join_ms] = stages.us().map(|us| us.map(millis));
+        DestroyStages { signal_ms, disconnect_ms, commit_ms, release_ms, join_ms }
     }
 }
 
@@ -340,6 +364,8 @@ pub struct NodeStats {
     pub lsp_bytes_sent: f64,
     /// Bytes from the LSP.
     pub lsp_bytes_received: f64,
+    /// What this node's `destroy()` spent its time on.
+    pub destroy: Option<DestroyStages>,
 }
 
 /// Milliseconds since the session began; absent: not reached.
@@ -359,8 +385,9 @@ pub struct NodePhases {
     pub ended_ms: Option<f64>,
 }
 
-impl From<Figures> for NodeStats {
-    fn from(figures: Figures) -> Self {
+impl NodeStats {
+    /// Of a session, and of the node's end.
+    pub fn of(figures: Figures, destroyed: Option<node::DestroyReport>) -> Self {
         let [claimed_ms, loaded_ms, synced_ms, connected_ms, received_ms, ended_ms] =
             figures.phases_us.map(|us| us.map(millis));
         NodeStats {
@@ -385,6 +412,7 @@ impl From<Figures> for NodeStats {
             lsp_round_trips: figures.lsp_round_trips as f64,
             lsp_bytes_sent: figures.lsp_sent as f64,
             lsp_bytes_received: figures.lsp_received as f64,
+            destroy: destroyed.map(|report| report.stages.into()),
         }
     }
 }

@@ -4,8 +4,10 @@
 //! [`Resident`]'s. A handle looks for one when a call needs it, and for the next one when that one was closed.
 
 use super::command::Command;
+use super::receiving::Receiving;
 use super::register::{self, Name};
 use super::resident::{Ending, Resident, Wish};
+use super::stages::{self, micros, DestroyStages};
 use super::State;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -29,6 +31,8 @@ use tokio::time::Instant;
 pub struct DestroyReport {
     /// How long it took.
     pub duration_us: u64,
+    /// What it spent that on, if it ended what ran.
+    pub stages: DestroyStages,
     /// What was left undone, in words.
     pub unfinished: Vec<String>,
 }
@@ -67,6 +71,7 @@ pub(super) struct Handle {
     /// The answers to calls that wait without end.
     pub owed_sometime: Owed,
     pub last_call: Arc<LastCall>,
+    pub receiving: Receiving,
     wallet: Name,
     origin: Origin,
     events: out::Holder,
@@ -114,6 +119,7 @@ impl Handle {
             owed: Arc::default(),
             owed_sometime: Owed::default(),
             last_call: Arc::new(LastCall(Mutex::new(Instant::now()))),
+            receiving: Receiving::default(),
             wallet,
             origin,
             events: out::Holder::new(),
@@ -330,14 +336,14 @@ impl Handle {
         let Some(Leaving { began, within, ending }) = leaving else {
             return self.last_destroy().unwrap_or_default();
         };
-        let unfinished = match ending {
+        let (unfinished, stages) = match ending {
             Some((resident, ending)) => resident.join(ending, within.saturating_sub(began.elapsed()), within),
-            None => Vec::new(),
+            None => Default::default(),
         };
         self.owed.give_up();
         self.owed_sometime.give_up();
-        let duration_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let report = DestroyReport { duration_us, unfinished };
+        let report = DestroyReport { duration_us: micros(began.elapsed()), stages, unfinished };
+        stages::tell(&report);
         self.own().last_destroy = Some(report.clone());
         report
     }

@@ -5,6 +5,7 @@
 //! there is something to do, and which `destroy()` joins.
 
 mod boot;
+mod chapter;
 mod close;
 mod command;
 mod flight;
@@ -14,10 +15,12 @@ mod link;
 mod mailbox;
 mod patience;
 mod receive;
+mod receiving;
 mod register;
 mod resident;
 mod serve;
 mod session;
+mod stages;
 mod tend;
 #[cfg(test)]
 mod tests;
@@ -31,6 +34,7 @@ pub use close::parse_channel_id;
 pub use command::{Call, CancelToken, Ready, ReceiveLimits, SendAll, Sent};
 pub use handle::{DestroyReport, OnIdle, Origin};
 pub use session::Contact;
+pub use stages::DestroyStages;
 pub use watch::WatchReport;
 
 use crate::config::Config;
@@ -181,17 +185,31 @@ impl Node {
     /// Begins a `receivePayment` (and starts the node): its limits count from here. `Served`: there is nothing more to do,
     /// since another call of the wallet in this process received meanwhile.
     pub fn receive_begin(&self, limits: ReceiveLimits, call: Call, reply: Reply<Ready>) {
+        let handle = Arc::clone(self.handle());
+        handle.receiving.begins();
         let reply = self.without_trace(reply);
+        let reply = Reply::new(move |result: Result<Ready>| {
+            if !matches!(result, Ok(Ready::Up)) {
+                handle.receiving.ended(&result);
+            }
+            reply.send(result);
+        });
         self.send(|pending| Command::ReceiveBegin { boarding: Boarding::new(limits, pending) }, None, call, reply);
     }
 
     /// The oldest unacked `Received`, or `None` at protocol quiescence (the LSP has been left by then) or at the deadline.
     pub fn receive_next(&self, call: Call, reply: Reply<Option<PaymentEvent>>) {
+        let handle = Arc::clone(self.handle());
+        let reply = Reply::new(move |result| {
+            handle.receiving.answered(&result);
+            reply.send(result);
+        });
         self.send(|pending| Command::ReceiveNext { pending }, None, call, reply);
     }
 
     /// The caller failed to act on an event that it was handed: any handle may have it again.
     pub fn give_back(&self, event: &str) {
+        self.handle().receiving.thrown();
         self.handle().give_back(event);
     }
 

@@ -8,6 +8,7 @@ use super::command::Command;
 use super::handle::Handle;
 use super::mailbox::Mailbox;
 use super::register::{self, Name};
+use super::stages::{DestroyStages, Ended, Stage};
 use super::{worker, State};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
@@ -66,6 +67,8 @@ struct Life {
     /// The last of them has nothing more to do.
     thread_ended: bool,
     unfinished: Vec<String>,
+    /// How far its end is.
+    end: Option<Ended>,
     /// Of the latest session.
     stats: Option<Arc<Stats>>,
 }
@@ -77,6 +80,18 @@ struct Member {
     wants: bool,
     /// A start of it succeeded, and it was not stopped: a call that waits brings back a session that ended by itself.
     started: bool,
+}
+
+impl Life {
+    fn through(&mut self, stage: Stage) {
+        if let Some(end) = &mut self.end {
+            end.through(stage);
+        }
+    }
+
+    fn take_end(&mut self) -> (Vec<String>, DestroyStages) {
+        (std::mem::take(&mut self.unfinished), self.end.as_ref().map(Ended::stages).unwrap_or_default())
+    }
 }
 
 impl Member {
@@ -98,6 +113,7 @@ impl Resident {
             threads: 0,
             thread_ended: true,
             unfinished: Vec::new(),
+            end: None,
             stats: None,
         };
         Resident {
@@ -221,14 +237,15 @@ impl Resident {
     }
 
     fn close(&self, within: Duration) -> Ending {
+        self.life().end = Some(Ended::new());
         let (left, thread) = self.mailbox.close();
         self.destroy.send_replace(Some(within));
         left.into_iter().for_each(Command::resettle);
         Ending(thread)
     }
 
-    /// Waits for the worker's end. What it could not finish comes back.
-    pub fn join(&self, ending: Ending, left: Duration, within: Duration) -> Vec<String> {
+    /// Waits for the worker's end. What it could not finish comes back, and what its end spent its time on.
+    pub fn join(&self, ending: Ending, left: Duration, within: Duration) -> (Vec<String>, DestroyStages) {
         let life = self.life();
         let waited = self.ended.wait_timeout_while(life, left, |life| !life.thread_ended);
         let (mut life, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -237,14 +254,21 @@ impl Resident {
                 "the node's thread is stuck after {} ms (a dead disk, most likely): it ends, and its lock with it, when the system call returns",
                 within.as_millis()
             ));
-            return std::mem::take(&mut life.unfinished);
+            return life.take_end();
         }
         drop(life);
         if let Some(thread) = ending.0 {
             let _ = thread.join();
         }
         register::ended(self.wallet);
-        std::mem::take(&mut self.life().unfinished)
+        let mut life = self.life();
+        life.through(Stage::Join);
+        life.take_end()
+    }
+
+    /// The worker is through with a stage of its end.
+    pub fn through(&self, stage: Stage) {
+        self.life().through(stage);
     }
 
     pub fn route(&self) -> Option<JitRoute> {

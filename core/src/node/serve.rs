@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{interval_at, sleep_until, Instant, Interval, MissedTickBehavior};
+use tracing::Instrument;
 
 /// Pings; two ticks without an answer end a connection.
 const PEER_TICK: Duration = Duration::from_secs(10);
@@ -491,9 +492,9 @@ fn answer_routes(session: &mut Session, waiting: &mut Waiting, up: bool) {
     } else if up && waiting.learning.is_none() {
         let (lsp, peers, each) =
             (Arc::clone(&session.lsp), Arc::clone(&session.peers), session.config.timeouts.lsp_request);
-        waiting.learning = Some(tokio::spawn(guarded_work("learning the route", async move {
-            lsps4::learn_route(&lsp, each, || peers.process_events()).await
-        })));
+        let learning = async move { lsps4::learn_route(&lsp, each, || peers.process_events()).await };
+        let learning = guarded_work("learning the route", learning);
+        waiting.learning = Some(tokio::spawn(learning.in_current_span()));
     }
 }
 
@@ -509,8 +510,9 @@ async fn remember_route(session: &mut Session, route: JitRoute) -> Result<()> {
 async fn reconnect(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
     session.wallet.committer.check().await?;
     let (dialer, peers, lsp) = (Arc::clone(&session.dialer), Arc::clone(&session.peers), Arc::clone(&session.lsp));
-    let connect = async move { dialer.connect(&peers, &lsp, None).await };
-    waiting.connecting = Some(tokio::spawn(guarded_work("connecting to the LSP", connect)));
+    let connecting = async move { dialer.connect(&peers, &lsp, None).await };
+    let connecting = guarded_work("connecting to the LSP", connecting);
+    waiting.connecting = Some(tokio::spawn(connecting.in_current_span()));
     Ok(())
 }
 

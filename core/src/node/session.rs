@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 /// How long the LSP may take from TCP to its last `channel_reestablish`, which it sends right behind `init`.
 const REESTABLISH: Duration = Duration::from_millis(1_500);
@@ -33,6 +34,17 @@ pub enum Contact {
     Reached,
     /// It was tried in vain.
     Unreachable,
+}
+
+impl Contact {
+    /// As JavaScript sees it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Contact::Unneeded => "unneeded",
+            Contact::Reached => "reached",
+            Contact::Unreachable => "unreachable",
+        }
+    }
 }
 
 /// A wallet that is claimed and loaded. Dropping it gives the lock up; what is not committed was never said.
@@ -190,13 +202,14 @@ impl Session {
                 }
                 tried
             };
-            self.broadcasts.spawn(async move {
+            let trying = async move {
                 let tried = guarded_future("broadcasting", broadcasting).await;
                 tried.unwrap_or_else(|error| {
                     fault.raise(error);
                     Vec::new()
                 })
-            });
+            };
+            self.broadcasts.spawn(trying.in_current_span());
         }
     }
 

@@ -216,7 +216,7 @@ impl Waiting {
     pub fn fail(&mut self, error: &Error) {
         self.fail_without_lsp(error);
         for watch in self.watches.drain(..) {
-            watch.pending.send(Err(error.clone()));
+            watch.fail(error.clone());
         }
         for waiter in self.closes.drain(..) {
             waiter.pending.send(Err(error.clone()));

@@ -10,10 +10,13 @@ use super::command::Pending;
 use super::session::{Contact, Session};
 use super::waiting::Waiting;
 use crate::error::{Code, Error, Result};
+use crate::log::{note, phase};
 use crate::wallet::view::{Balance, Summary, WakeBy};
 use bitcoin::Txid;
 use std::time::Duration;
 use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::Span;
 
 /// What a watch found and did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +54,7 @@ pub(super) struct Watch {
     /// There is nothing more to do.
     pub settled: bool,
     report: Option<WatchReport>,
+    span: Span,
 }
 
 /// What a watch is compared with.
@@ -62,7 +66,8 @@ struct Seen {
 impl Watch {
     pub fn new(pending: Pending<WatchReport>, until: Instant) -> Self {
         let called = Instant::now();
-        Watch { pending, called, until, seen: None, wants_lsp: false, settled: false, report: None }
+        let span = phase!(target: "mayfly::node", INFO, "watch", height = Empty, lsp = Empty, closed_channels = Empty, sent = Empty, unsent = Empty);
+        Watch { pending, called, until, seen: None, wants_lsp: false, settled: false, report: None, span }
     }
 
     /// Looks how far it is. True: the chain must be followed (again) for it.
@@ -83,7 +88,24 @@ impl Watch {
     /// Answers what is settled; `ended` is how the session did.
     pub fn answer(self, ended: &Result<()>) {
         let report = self.report.ok_or_else(|| Error::new(Code::Aborted, "stop() was called"));
-        self.pending.send(ended.clone().and(report));
+        let answer = ended.clone().and(report);
+        if let Ok(report) = &answer {
+            self.span
+                .record("height", report.height)
+                .record("lsp", report.lsp.as_str())
+                .record("closed_channels", report.closed_channels.len())
+                .record("sent", report.sent.len())
+                .record("unsent", report.unsent.len());
+        }
+        note(&self.span, &answer);
+        self.pending.send(answer);
+    }
+
+    /// Answers with an error.
+    pub fn fail(self, error: Error) {
+        let answer = Err(error);
+        note(&self.span, &answer);
+        self.pending.send(answer);
     }
 }
 
@@ -106,7 +128,7 @@ pub(super) fn attend(session: &Session, waiting: &mut Waiting, stays: bool) -> b
 pub(super) fn chain_failed(session: &Session, waiting: &mut Waiting, error: &Error) {
     let (failed, others) = waiting.watches.drain(..).partition(|watch| session.followed < watch.called);
     waiting.watches = others;
-    Vec::<Watch>::into_iter(failed).for_each(|watch| watch.pending.send(Err(error.clone())));
+    Vec::<Watch>::into_iter(failed).for_each(|watch| watch.fail(error.clone()));
 }
 
 impl Seen {

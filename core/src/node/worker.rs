@@ -4,12 +4,14 @@
 //! that needs one and ends with `stop()`, with the LSP's connection when no call needs it, or with an error.
 
 use super::boot::{boot, claim_rows, open_store};
+use super::chapter::Chapter;
 use super::close::CloseWaiter;
 use super::command::{Command, Pending};
 use super::handle::Handle;
 use super::resident::Resident;
 use super::serve::{serve, unknown_event, End};
 use super::session::Session;
+use super::stages::Stage;
 use super::waiting::{EventWaiter, ReadyWaiter, RouteWaiter, Waiting};
 use super::watch::Watch;
 use super::State;
@@ -29,6 +31,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::time::{sleep_until, timeout, Instant};
+use tracing::Instrument;
 
 /// LDK's deepest calls in an unoptimised build; only touched pages cost memory.
 const STACK_BYTES: usize = 8 << 20;
@@ -44,6 +47,8 @@ struct Worker {
     session: Option<Session>,
     /// Promises of a commit that did not happen, of the session that ends. They must not read as those of a destroyed node.
     broken: Vec<Promise>,
+    /// Of the session that is here, or begins.
+    chapter: Option<Chapter>,
 }
 
 /// Starts the thread. Under the mailbox's lock.
@@ -84,15 +89,21 @@ fn run(resident: &Arc<Resident>, number: u64) {
 }
 
 async fn live(resident: Arc<Resident>) {
-    let mut worker =
-        Worker { resident: Arc::clone(&resident), waiting: Waiting::default(), session: None, broken: Vec::new() };
+    let mut worker = Worker {
+        resident: Arc::clone(&resident),
+        waiting: Waiting::default(),
+        session: None,
+        broken: Vec::new(),
+        chapter: None,
+    };
     let destroyed = tokio::select! {
         biased;
         within = resident.destroy_signalled() => Some(within),
         () = worker.work() => None,
     };
     if let Some(within) = destroyed {
-        worker.tear_down(within).await;
+        resident.through(Stage::Signal);
+        worker.end_session(within).await;
         worker.waiting.park().into_iter().for_each(Command::resettle);
         resident.mailbox.leave_for_good(None);
     }
@@ -249,8 +260,14 @@ impl Worker {
     /// One session from boot to end.
     async fn session(&mut self) {
         let stats = self.resident.session_begins();
+        let span = self.chapter.insert(Chapter::new(&self.resident, Arc::clone(&stats))).span();
+        self.live_through(stats).instrument(span).await;
+    }
+
+    async fn live_through(&mut self, stats: Arc<Stats>) {
         let mut later = VecDeque::new();
         let booted = self.boot(&mut later, Arc::clone(&stats)).await;
+        let given_up = matches!(booted, Ok(None));
         let result = match booted {
             Ok(Some(session)) => {
                 self.resident.set_state(State::Running);
@@ -267,6 +284,10 @@ impl Worker {
             self.resident.mailbox.put_back(command);
         }
         stats.reached(Phase::Ended);
+        if let Some(chapter) = self.chapter.take() {
+            let how = result.clone().and_then(|stopped| stopped);
+            chapter.close((!given_up).then_some(&how));
+        }
         // The state first, and nothing held any more: whoever is answered looks, or calls again.
         match result {
             Ok(stopped) => {
@@ -404,22 +425,33 @@ impl Worker {
         Ok(route)
     }
 
+    /// `destroy()` ends the session, if there is one.
+    async fn end_session(&mut self, within: Duration) {
+        self.waiting.abort_tasks();
+        if let Some(chapter) = self.chapter.take() {
+            self.tear_down(within).instrument(chapter.span()).await;
+            chapter.cut_short();
+        }
+    }
+
     /// `destroy()`: the peer first, so that the LSP knows at once; then what is worth a commit; then the lease.
     async fn tear_down(&mut self, within: Duration) {
-        self.waiting.abort_tasks();
         let Some(mut session) = self.session.take() else { return };
         let budget = within.mul_f64(TEARDOWN_SHARE);
         let last = async {
             failpoint::reached(Point::BeforeDestroy);
             let _ = guarded("disconnecting", || session.peers.disconnect_all_peers());
+            self.resident.through(Stage::Disconnect);
             failpoint::reached(Point::DestroyAfterDisconnect);
             if let Err(error) = session.turn().await {
                 self.resident.unfinished(format!("the last commit: {}", error.message));
             }
+            self.resident.through(Stage::Commit);
             failpoint::reached(Point::DestroyAfterCommit);
             if let Err(error) = release(session).await {
                 self.resident.unfinished(format!("giving the lease back: {}", error.message));
             }
+            self.resident.through(Stage::Release);
         };
         match timeout(budget, guarded_future("destroy()", last)).await {
             Ok(Ok(())) => {}
