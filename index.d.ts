@@ -261,8 +261,14 @@ export interface NodeStats {
   epoch: number
   /** When what was reached. */
   phases: NodePhases
-  /** Milliseconds that the store took to give the lease and the rows. */
+  /** Milliseconds until the store gave the lease and the rows, waits for a held wallet included. */
   claimMs: number
+  /** How often the wallet was asked for: more than once when another holder had it. */
+  claimAttempts: number
+  /** Milliseconds of waiting between these attempts. */
+  heldMs: number
+  /** Operations of the store (claim, commit, check, read, release), each one round trip. */
+  storeRoundTrips: number
   /** Rows that it gave. Payments are not among them. */
   rowsLoaded: number
   /** How many of them say what changed in a channel since the row that has the whole of it: at most fifty per channel. */
@@ -273,7 +279,11 @@ export interface NodeStats {
   commits: number
   /** Bytes of row values in them. */
   commitBytes: number
-  /** HTTP requests to Esplora. */
+  /** Milliseconds that all of them took together. */
+  commitMs: number
+  /** Milliseconds of the longest. */
+  longestCommitMs: number
+  /** HTTP requests to Esplora, each one round trip. */
   chainRequests: number
   /** Bytes of Esplora's answers. */
   chainBytes: number
@@ -281,6 +291,8 @@ export interface NodeStats {
   lspConnections: number
   /** Connections that the LSP ended before it answered, as it does while it believes in an earlier one of this wallet. */
   lspRefusals: number
+  /** How often the LSP was connected again after a connection to it had ended. */
+  lspReconnects: number
   /** How often the LSP spoke after the node had. */
   lspRoundTrips: number
   /** Bytes to the LSP. */

@@ -28,7 +28,7 @@ pub use view::Summary;
 use crate::chain::fees::Fees;
 use crate::checkpoint::{rows, Committer, Engine, Loaded};
 use crate::config::SkimLimit;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::events::{EventType, Outbox, PaymentEvent};
 use crate::failpoint::{self, Point};
 use crate::guard::guarded;
