@@ -66,9 +66,11 @@ test('a held wallet is WALLET_LOCKED within the budget, with its holder and when
 test('one attempt does not wait', async (t) => {
   const { options, holder } = await held(t)
   for (const lease of [{ attempts: 1 }, { maxWaitMs: 0 }]) {
-    const { error, ms } = await timed(nodeOf(t, { ...options, lease }).start())
+    const node = nodeOf(t, { ...options, lease })
+    const { error, ms } = await timed(node.start())
     assert.equal(error.code, 'WALLET_LOCKED')
     assert.ok(ms < AT_ONCE_MS, `it took ${ms} ms`)
+    node.destroy()
   }
   await holder.endsWell()
 })
@@ -129,8 +131,10 @@ test('one of two callers may give up without ending the wait of the other', asyn
 
 test('the wait succeeds when the holder lets go meanwhile', async (t) => {
   const { options, holder } = await held(t)
-  const locked = await rejection(nodeOf(t, { ...options, lease: { attempts: 1 } }).start())
+  const refused = nodeOf(t, { ...options, lease: { attempts: 1 } })
+  const locked = await rejection(refused.start())
   assert.equal(locked.code, 'WALLET_LOCKED')
+  refused.destroy()
   const node = nodeOf(t, { ...options, lease: { attempts: 200, baseDelayMs: 50, maxWaitMs: 60_000 } })
   const started = node.start()
   await until(() => node.state === 'starting', 'the start')
@@ -144,18 +148,6 @@ test('SIGKILL of the holder frees the wallet at once', async (t) => {
   const node = nodeOf(t, { ...options, lease: { attempts: 1 } })
   await within(node.start(), 'the wallet of a killed holder')
 })
-
-test('two nodes of one process exclude each other, too', async (t) => {
-  const options = wallet(t)
-  const [one, two] = [nodeOf(t, options), nodeOf(t, { ...options, lease: { attempts: 1 } })]
-  await one.start()
-  const error = await rejection(two.start())
-  assert.equal(error.code, 'WALLET_LOCKED')
-  assert.equal(error.holder.pid, process.pid)
-  one.destroy()
-  await two.start()
-})
-
 const untraced = spawnSync('strace', ['-V']).status !== 0 && 'strace not installed'
 
 /** The calls for a lock in what strace saw. */

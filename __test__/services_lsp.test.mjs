@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
 import { after, before, describe, test } from 'node:test'
+import { locksHeld } from '../scripts/support/footprint.mjs'
 import { startLab } from '../scripts/support/lab.mjs'
 import { rejection, until, within } from './support/life.mjs'
 import {
@@ -129,6 +130,10 @@ describe('an LSP', () => {
     const options = wallet(lab, t)
     const node = nodeOf(t, { ...options, timeouts: TIMEOUTS })
     await faulty(lab, 'lsp', 'reset', () => failsWith(node.start(), 'LSP_UNAVAILABLE'))
+    await idle(node)
+    assert.equal(locksHeld(), 0)
+    // Of a node that shares what runs, it would be no news.
+    node.destroy()
     await nodeOf(t, { ...options, lease: { attempts: 1 } }).start()
   })
 

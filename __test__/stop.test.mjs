@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { locksHeld } from '../scripts/support/footprint.mjs'
 import { startLab } from '../scripts/support/lab.mjs'
 import { MdkNode, generateMnemonic } from '../index.mjs'
 import { folder, until } from './support/life.mjs'
@@ -67,20 +68,22 @@ test('stop() ends a start that waits for a silent LSP, and the wallet is free wh
   } finally {
     await lab.post('/faults', { link: 'lsp', blackhole: false })
   }
-  const next = new MdkNode({ ...options, lease: { attempts: 1 } })
+  assert.equal(locksHeld(), 0)
+  const next = new MdkNode(options)
   t.after(() => next.destroy())
   await next.start()
 })
 
 test('a node that stop() has resolved for is idle, and its wallet is free for another at once', async (t) => {
-  const options = wallet(t)
-  const [one, two] = [new MdkNode(options), new MdkNode({ ...options, lease: { attempts: 1 } })]
+  const options = wallet(t, { lease: { attempts: 1 } })
+  const [one, two] = [new MdkNode(options), new MdkNode(options)]
   t.after(() => [one, two].forEach((node) => node.destroy()))
   for (let round = 0; round < 10; round++) {
     for (const node of [one, two]) {
       await node.start()
       await node.stop()
       assert.equal(node.state, 'idle', `round ${round}`)
+      assert.equal(locksHeld(), 0)
     }
   }
 })

@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test'
 import { MdkNode, deriveNodeId, generateMnemonic, isMdkError } from '../index.mjs'
 import { startLab } from '../scripts/support/lab.mjs'
 import { folder, receiveOne, rejection, until, within } from './support/life.mjs'
+import { Child } from './support/life-process.mjs'
 import { noThreads, threads } from './support/threads.mjs'
 
 let lab
@@ -124,13 +125,22 @@ test('watches at once are one session, and all have the same report', async (t) 
 
 test("a wallet that another process holds is WALLET_LOCKED: the holder does what there is to do", async (t) => {
   const options = await paid(t)
-  const holder = nodeOf(t, options)
-  await holder.start()
+  const holder = new Child(t, 'hold', { options })
+  await holder.said('holding')
   const other = nodeOf(t, { ...options, lease: { attempts: 1, baseDelayMs: 1, maxWaitMs: 0 } })
   const error = await rejection(other.watch())
   assert.ok(isMdkError(error) && error.code === 'WALLET_LOCKED' && error.retryable, String(error))
-  await holder.stop()
+  await holder.endsWell()
   assert.equal((await other.watch()).height, await height())
+})
+
+test('a wallet that another node of this process runs is watched by what runs, which goes on', async (t) => {
+  const options = await paid(t)
+  const [runs, watches] = [nodeOf(t, options), nodeOf(t, options)]
+  await runs.startReceiving()
+  const { epoch } = runs.stats()
+  assert.equal((await watches.watch()).height, await height())
+  assert.deepEqual([runs.state, watches.state, runs.stats().epoch], ['running', 'idle', epoch])
 })
 
 /** Esplora answers nothing, so that the watch stays under way. */

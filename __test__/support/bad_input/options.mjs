@@ -45,6 +45,7 @@ export const OPTIONS = {
   'lease.baseDelayMs': whole(1, 60_000),
   'lease.maxWaitMs': whole(0, 900_000),
   'lease.takeOver': oneOf('expired', 'unrenewed'),
+  maxIdleMs: whole(0, 86_400_000),
   destroyTimeoutMs: whole(1, 10_000),
   maxSkimPpm: whole(0, 1_000_000),
   maxSkimBaseMsat: whole(0, MAX_SAFE_INTEGER),
