@@ -43,7 +43,7 @@ class Victim {
   /** What became of them: `{ ms, killed }`. */
   ends = []
   inTheMiddle = 0
-  /** From `go` to the end of its work, of the last one that came so far. */
+  /** From `go` to the end of its work: of the last one that came so far, and longer when one was still at work by then. */
   #lifeMs = 1_000
 
   constructor(t, wallet, random, budgetMs) {
@@ -79,7 +79,10 @@ class Victim {
     working.catch(() => {}) // it may never come so far
     handler.child.send('go')
     await pause(termMs)
-    if (handler.all('done').length === 0) this.inTheMiddle += 1
+    if (handler.all('done').length === 0) {
+      this.inTheMiddle += 1
+      this.#lifeMs = Math.max(this.#lifeMs, termMs)
+    }
     const end = await terminate(handler.child, { budgetMs: this.budgetMs, pulse })
     this.books.hear(handler)
     this.ends.push(end)
