@@ -1,12 +1,13 @@
 // MdkError: what it is, in this realm and others, and that nothing else comes out, not even of a panic.
 
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import vm from 'node:vm'
 import { MdkError, MdkNode, isMdkError } from '../index.mjs'
 import { root, runInChild } from './support/child.mjs'
+import { functions, membersOf, unionOf } from './support/declared.mjs'
+import { names, table } from './support/error_docs.mjs'
 import { options } from './support/options.mjs'
 import { rejects, throws } from './support/refused.mjs'
 
@@ -93,12 +94,24 @@ test('a platform without a binary is told what exists', () => {
   assert.match(child.stderr, /no binary that loads on sunos .* It exists for: linux x64/)
 })
 
-test('every code of the declarations is one that core has, and the other way round', () => {
-  const declared = readFileSync(`${root}index.d.ts`, 'utf8').match(/^export type MdkErrorCode =[\s\S]*?\n\n/m)[0]
-  const core = readFileSync(`${root}core/src/error.rs`, 'utf8')
-  const inTypes = [...declared.matchAll(/\| '([A-Z_]+)'/g)].map((match) => match[1])
-  const inCore = [...core.matchAll(/Code::\w+ => "([A-Z_]+)"/g)].map((match) => match[1])
-  assert.deepEqual(inTypes.toSorted(), [...inCore, 'UNSUPPORTED_PLATFORM'].toSorted())
+test('the codes of Rust, of the declarations and of docs/errors.md are the same, and so is what is retryable', () => {
+  const rust = require('../native.js').selftestCodes()
+  // Said where no Rust was loaded.
+  const all = { ...rust, UNSUPPORTED_PLATFORM: false }
+  assert.deepEqual(unionOf('MdkErrorCode').toSorted(), Object.keys(all).toSorted())
+  const documented = [...table('The codes')].map(([code, { retryable }]) => [code, { yes: true, no: false }[retryable]])
+  assert.deepEqual(Object.fromEntries(documented), all)
+})
+
+test('docs/errors.md has a row for every method and function that is declared, with codes that exist', () => {
+  const methods = table('What each method')
+  assert.deepEqual([...methods.keys()].toSorted(), ['new MdkNode', ...membersOf('MdkNode')].toSorted())
+  const free = table('What each method', 1)
+  assert.deepEqual([...free.keys()].toSorted(), ["require('mayfly')", ...functions()].toSorted())
+  const codes = unionOf('MdkErrorCode')
+  for (const { besides } of [...methods.values(), ...free.values()]) {
+    for (const code of names(besides)) assert.ok(codes.includes(code), code)
+  }
 })
 
 /** Loads the wrapper a second time, as a second installed copy would. */
