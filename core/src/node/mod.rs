@@ -4,6 +4,8 @@
 //! the caller's thread, without I/O. Everything else goes to the node's worker thread (`worker.rs`), which exists only while
 //! there is something to do, and which `destroy()` joins.
 
+mod answer;
+mod between;
 mod boot;
 mod chapter;
 mod close;
@@ -11,6 +13,7 @@ mod command;
 mod flight;
 mod handle;
 mod idle;
+mod leave;
 mod link;
 mod mailbox;
 mod patience;

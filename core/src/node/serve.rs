@@ -1,37 +1,32 @@
 //! The loop of a running node: a turn, then whoever can be answered, then sleep until something happens.
 
+use super::answer::{answer, handle, reconnect, remember_route};
 use super::boot::follow_chain;
-use super::close::{self, CloseWaiter};
-use super::command::{Command, Pending};
-use super::flight::{Boarding, Flight};
-use super::handle::Handle;
+use super::close;
+use super::command::Command;
+use super::flight::Flight;
 use super::idle;
+use super::leave::{depart, departure, finish_receive, goes_on_for_others, may_leave, replace_leader, Departure};
 use super::link::Link;
 use super::mailbox::Mailbox;
 use super::receive::Verdict;
 use super::session::{Contact, Session};
 use super::tend;
-use super::waiting::{EventWaiter, ReadyWaiter, RouteWaiter, Waiting};
-use super::watch::{self, Watch};
-use super::worker::payments;
+use super::waiting::Waiting;
+use super::watch;
 use super::State;
 use crate::chain::freshness::UNHEARD;
 use crate::checkpoint::Loaded;
 use crate::error::{Code, Error, Result};
-use crate::events::{EventType, PaymentEvent};
-use crate::failpoint::{self, Point};
-use crate::guard::{guarded, guarded_work};
-use crate::lsp::{lsps4, JitRoute};
+use crate::guard::guarded;
+use crate::lsp::JitRoute;
 use crate::onchain::look::Findings;
-use crate::wallet::Summary;
-use bitcoin::Address;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{interval_at, sleep_until, Instant, Interval, MissedTickBehavior};
-use tracing::Instrument;
 
 /// Pings; two ticks without an answer end a connection.
 const PEER_TICK: Duration = Duration::from_secs(10);
@@ -238,65 +233,6 @@ pub(super) async fn serve(session: &mut Session, waiting: &mut Waiting, mailbox:
     }
 }
 
-/// Whether it is time to leave, and why.
-enum Departure {
-    None,
-    /// Nobody needs the session.
-    Done,
-    /// `stop()` was called.
-    Stopped,
-}
-
-fn departure(session: &mut Session, waiting: &mut Waiting, stays: bool) -> Departure {
-    if !waiting.stops.is_empty() {
-        let stopped: Vec<_> = waiting.stops.iter().map(|pending| pending.handle().id).collect();
-        if !stays && !waiting.serves_others_than(&stopped) {
-            return Departure::Stopped;
-        }
-        for pending in std::mem::take(&mut waiting.stops) {
-            stop_one(session, waiting, pending);
-        }
-    }
-    // Deaf, a holder must not keep others out.
-    let is_deaf = session.link.is_none() && waiting.connecting.is_none();
-    let is_done = !waiting.needs_session() && !session.receive_progress.is_active();
-    if is_done && (is_deaf || !stays) {
-        Departure::Done
-    } else {
-        Departure::None
-    }
-}
-
-/// A node stops, and others go on.
-fn stop_one(session: &mut Session, waiting: &mut Waiting, pending: Pending<()>) {
-    let led = waiting.is_led_by(pending.handle());
-    waiting.stop_one(pending.handle());
-    replace_leader(session, waiting, led);
-    pending.send(Ok(()));
-}
-
-/// A `receivePayment`: it leads from now on, or joins.
-fn board(session: &mut Session, waiting: &mut Waiting, boarding: Boarding) {
-    let until = Instant::now() + session.config.timeouts.lsp_request;
-    if let Some((limits, called)) = waiting.board(boarding, until, &session.resident) {
-        session.receive_progress.begin(limits, called);
-    }
-}
-
-/// A leader that `stopped`, or is gone, has a successor among those who waited for it.
-fn replace_leader(session: &mut Session, waiting: &mut Waiting, stopped: bool) {
-    if let Some(left) = waiting.leaderless(stopped) {
-        session.receive_progress.end();
-        left.into_iter().for_each(|boarding| board(session, waiting, boarding));
-    }
-}
-
-/// Whether the session goes on when the node whose `receivePayment` leads stops.
-fn goes_on_for_others(session: &Session, waiting: &Waiting) -> bool {
-    let leader = waiting.flight.as_ref().map(|flight| flight.leader().id);
-    session.resident.is_wanted_by_others(leader)
-}
-
 fn sooner(wake_at: Option<Instant>, at: Instant) -> Option<Instant> {
     Some(wake_at.map_or(at, |earlier| earlier.min(at)))
 }
@@ -372,182 +308,4 @@ fn chain_turn(session: &Session) -> ChainWork {
         }
         Ok(began)
     })
-}
-
-async fn handle(session: &mut Session, waiting: &mut Waiting, command: Command) {
-    let timeouts = session.config.timeouts;
-    match command {
-        Command::Look => {}
-        Command::Start { receiving, pending } => {
-            let until = Instant::now() + timeouts.lsp_request;
-            session.resident.want(pending.handle());
-            waiting.starts(pending.handle());
-            waiting.ready.push(ReadyWaiter { pending: pending.arm(), receiving, leads: false, until });
-        }
-        Command::Stop { pending } => {
-            session.resident.rest(pending.handle());
-            waiting.stops.push(pending.arm());
-        }
-        Command::Route { pending } => waiting.routes.push(RouteWaiter::Route(pending.arm())),
-        Command::Mint { request, pending } => waiting.routes.push(RouteWaiter::Mint(request, pending.arm())),
-        Command::NextEvent { wait, pending } => {
-            let in_session = session.resident.serves(pending.handle());
-            waiting.events.push(EventWaiter::new(pending, wait, in_session));
-        }
-        Command::Ack { id, pending } => acknowledge(session, &id, pending.arm()),
-        Command::ReceiveBegin { boarding } => board(session, waiting, boarding),
-        Command::ReceiveNext { pending } if waiting.is_led_by(pending.handle()) => {
-            waiting.receive = Some(pending.arm())
-        }
-        // Its own session has ended.
-        Command::ReceiveNext { pending } => {
-            let error = pending.handle().take_receive_error();
-            pending.send(error.map_or(Ok(None), Err));
-        }
-        Command::Watch { pending } => {
-            waiting.watches.push(Watch::new(pending.arm(), Instant::now() + timeouts.lsp + timeouts.lsp_request));
-        }
-        Command::Close { channel, force, pending } => {
-            waiting.closes.push(CloseWaiter::new(channel, force, pending.arm()));
-        }
-        Command::SendAll { send, pending } => waiting.sends.push((send, pending.arm())),
-        Command::Address { pending } => tell_address(session, pending),
-        Command::Balance { pending } => pending.send(Ok(session.wallet.summary().balance)),
-        Command::Channels { pending } => pending.send(Ok(session.wallet.summary().channels)),
-        // Bounded by the store's own time-outs, and nothing is due here that could not wait for so long.
-        Command::Payments { query, pending } => pending.send_of(payments(&session.resident, &query)).await,
-    }
-}
-
-/// Resolves with the commit that deletes the event.
-fn acknowledge(session: &mut Session, id: &str, pending: Pending<()>) {
-    let promise = Box::new(|committed| pending.send(committed));
-    if let Err(promise) = session.wallet.ack(id, promise) {
-        promise(Err(unknown_event(id)));
-    }
-}
-
-/// Resolves with the commit that remembers that it was told.
-fn tell_address(session: &mut Session, pending: Pending<Address>) {
-    match session.wallet.holdings.tell_address() {
-        Ok(address) if session.wallet.holdings.wants_commit() => {
-            session.wallet.promise(Box::new(|kept| pending.send(kept.map(|()| address))));
-        }
-        told => pending.send(told),
-    }
-}
-
-pub(super) fn unknown_event(id: &str) -> Error {
-    let shown: String = id.chars().take(80).collect();
-    Error::argument("eventId", format!("no unacked event has the id {shown:?}: it was acked before, or never was"))
-}
-
-/// Answers whoever can be answered now, and begins what others wait for.
-async fn answer(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
-    let now = Instant::now();
-    let summary_hashes =
-        if waiting.events.is_empty() && waiting.receive.is_none() { None } else { Some(session.wallet.summary()) };
-    waiting.answer_events(now, |handle, kind| oldest_event(session, handle, kind, summary_hashes.as_ref()));
-
-    let up = session.link.as_ref().is_some_and(Link::is_up);
-    if up {
-        let usable = session.can_receive();
-        waiting.answer_ready(&session.resident, usable, now);
-    } else if waiting.needs_link() && session.link.is_none() && waiting.connecting.is_none() && waiting.stops.is_empty()
-    {
-        reconnect(session, waiting).await?;
-    }
-    if !waiting.routes.is_empty() {
-        answer_routes(session, waiting, up);
-    }
-    Ok(())
-}
-
-fn oldest_event(
-    session: &Session,
-    handle: &Handle,
-    kind: Option<EventType>,
-    summary: Option<&Summary>,
-) -> Option<PaymentEvent> {
-    let event = session
-        .wallet
-        .outbox
-        .iter()
-        .find(|event| kind.is_none_or(|kind| event.event_type == kind) && handle.may_hand_out(&event.id))?;
-    let wake_by = summary.and_then(|summary| summary.wake_by_of(&event.payment_hash));
-    Some(PaymentEvent { wake_by, ..event.clone() })
-}
-
-fn answer_routes(session: &mut Session, waiting: &mut Waiting, up: bool) {
-    if let Some(route) = session.wallet.row.route_of(&session.config.lsp.node_id) {
-        for waiter in waiting.routes.drain(..) {
-            match waiter {
-                RouteWaiter::Route(pending) => pending.send(Ok(route)),
-                RouteWaiter::Mint(request, pending) => {
-                    let minted = pending.handle().mint(&request, &route);
-                    pending.send(minted);
-                }
-            }
-        }
-    } else if up && waiting.learning.is_none() {
-        let (lsp, peers, each) =
-            (Arc::clone(&session.lsp), Arc::clone(&session.peers), session.config.timeouts.lsp_request);
-        let learning = async move { lsps4::learn_route(&lsp, each, || peers.process_events()).await };
-        let learning = guarded_work("learning the route", learning);
-        waiting.learning = Some(tokio::spawn(learning.in_current_span()));
-    }
-}
-
-/// A route that is told must be there after a crash: committed before anyone hears it.
-async fn remember_route(session: &mut Session, route: JitRoute) -> Result<()> {
-    session.wallet.row.set_route(&session.config.lsp.node_id, route);
-    session.commit().await?;
-    session.resident.learnt(Some(route));
-    Ok(())
-}
-
-/// Asks the store whether the lease stands before anything is said on a new connection.
-async fn reconnect(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
-    session.wallet.committer.check().await?;
-    let (dialer, peers, lsp) = (Arc::clone(&session.dialer), Arc::clone(&session.peers), Arc::clone(&session.lsp));
-    let connecting = async move { dialer.connect(&peers, &lsp, None).await };
-    let connecting = guarded_work("connecting to the LSP", connecting);
-    waiting.connecting = Some(tokio::spawn(connecting.in_current_span()));
-    Ok(())
-}
-
-/// Stopping waits for fulfilment while there is a connection to fulfil through, but not for ever.
-fn may_leave(session: &Session, waiting: &Waiting, deadline: Instant) -> bool {
-    let can_fulfil = session.link.is_some() || waiting.connecting.is_some();
-    !can_fulfil || !session.has_pending_htlcs() && waiting.connecting.is_none() || Instant::now() >= deadline
-}
-
-/// Says goodbye. False: a payment came meanwhile and is served first.
-async fn depart(session: &mut Session, waiting: &mut Waiting, deadline: Instant) -> Result<bool> {
-    if let Some(task) = waiting.connecting.take() {
-        task.abort();
-    }
-    waiting.flight.iter_mut().for_each(Flight::close);
-    let before = session.wallet.loaded.messages().htlcs_added();
-    if let Some(link) = session.link.take() {
-        failpoint::reached(Point::BeforeGoodbye);
-        link.leave().await;
-        failpoint::reached(Point::AfterGoodbye);
-    }
-    session.turn().await?;
-    let came = session.wallet.loaded.messages().htlcs_added() > before;
-    if came && Instant::now() < deadline {
-        tracing::info!("a payment came during the goodbye; going back to serve it");
-        waiting.flight.iter_mut().for_each(Flight::reopen);
-        reconnect(session, waiting).await?;
-        return Ok(false);
-    }
-    Ok(true)
-}
-
-fn finish_receive(session: &mut Session, waiting: &mut Waiting) {
-    session.receive_progress.end();
-    if let Some(pending) = waiting.receive.take() {
-        pending.send(Ok(None));
-    }
 }

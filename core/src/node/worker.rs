@@ -3,47 +3,40 @@
 //! Between sessions the worker answers what the store alone can answer. A session (lease, LDK, connection) begins with a call
 //! that needs one and ends with `stop()`, with the LSP's connection when no call needs it, or with an error.
 
-use super::boot::{boot, claim_rows, open_store};
+use super::boot::boot;
 use super::chapter::Chapter;
 use super::close::CloseWaiter;
 use super::command::{Command, Pending};
 use super::handle::Handle;
 use super::resident::Resident;
-use super::serve::{serve, unknown_event, End};
+use super::serve::{serve, End};
 use super::session::Session;
 use super::stages::Stage;
 use super::waiting::{EventWaiter, ReadyWaiter, RouteWaiter, Waiting};
 use super::watch::Watch;
 use super::State;
-use crate::checkpoint::rows;
 use crate::error::{Code, Error, Result};
-use crate::events::{Outbox, PaymentEvent};
 use crate::failpoint::{self, Point};
 use crate::guard::{guarded, guarded_future, guarded_work};
 use crate::stats::{Phase, Stats};
-use crate::store::{Batch, Rows};
-use crate::wallet::ledger::{LedgerEntry, Query};
-use crate::wallet::{NodeRow, Promise};
-use bitcoin::Address;
+use crate::wallet::Promise;
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::time::{sleep_until, timeout, Instant};
+use tokio::time::{timeout, Instant};
 use tracing::Instrument;
 
 /// LDK's deepest calls in an unoptimised build; only touched pages cost memory.
 const STACK_BYTES: usize = 8 << 20;
-/// How often an event is looked for in the store while no session runs.
-const IDLE_LOOK: Duration = Duration::from_millis(250);
 /// The part of the destroy deadline that the last commit and the release may take.
 const TEARDOWN_SHARE: f64 = 0.8;
 
 /// What the worker owns; a session that is here survives the cancellation of whatever ran it, so that it can be torn down.
-struct Worker {
-    resident: Arc<Resident>,
-    waiting: Waiting,
+pub(super) struct Worker {
+    pub resident: Arc<Resident>,
+    pub waiting: Waiting,
     session: Option<Session>,
     /// Promises of a commit that did not happen, of the session that ends. They must not read as those of a destroyed node.
     broken: Vec<Promise>,
@@ -143,86 +136,8 @@ impl Worker {
         self.waiting.is_empty() && self.waiting.events.iter().all(|waiter| rests(waiter.pending.handle()))
     }
 
-    /// Waits for a command while callers wait for events that another process may bring.
-    async fn idle_wait(&mut self) -> Option<Command> {
-        self.waiting.drop_abandoned();
-        let rows = read(&self.resident, &[rows::NODE, rows::OUTBOX_PREFIX]).await;
-        match rows.and_then(|rows| Ok((NodeRow::load(&rows)?, Outbox::load(&rows, 0)?))) {
-            Ok((row, outbox)) => self.waiting.answer_events(Instant::now(), |handle, kind| {
-                let event = outbox
-                    .iter()
-                    .find(|event| kind.is_none_or(|kind| event.event_type == kind) && handle.may_hand_out(&event.id))?;
-                Some(with_wake_by(event, &row))
-            }),
-            Err(error) => self.waiting.fail_all(&error),
-        }
-        if self.waiting.is_empty() && self.waiting.events.is_empty() {
-            return None;
-        }
-        let look = (Instant::now() + IDLE_LOOK).min(self.waiting.next_deadline().unwrap_or_else(Instant::now));
-        tokio::select! {
-            command = self.resident.mailbox.next() => Some(command),
-            () = sleep_until(look) => None,
-        }
-    }
-
-    /// A command while no session runs.
-    async fn idle_command(&mut self, command: Command) {
-        if let Some(error) = self.resident.fenced() {
-            command.fail(error);
-            return;
-        }
-        match command {
-            Command::Look => {}
-            Command::Stop { pending } => {
-                self.resident.rest(pending.handle());
-                pending.send(Ok(()));
-            }
-            // The session that this belongs to ended with an error, perhaps while the caller's own code ran.
-            Command::ReceiveNext { pending } => {
-                let error = pending.handle().take_receive_error();
-                pending.send(error.map_or(Ok(None), Err));
-            }
-            Command::Balance { pending } => pending.send(self.read_row().await.map(|row| row.summary.balance)),
-            Command::Channels { pending } => pending.send(self.read_row().await.map(|row| row.summary.channels)),
-            Command::Ack { id, pending } => pending.send_of(acknowledge(&self.resident, &id)).await,
-            Command::Payments { query, pending } => pending.send_of(payments(&self.resident, &query)).await,
-            Command::Address { pending } => pending.send_of(tell_address(&self.resident)).await,
-            Command::Close { .. } | Command::SendAll { .. } | Command::Watch { .. } => self.session_for(command).await,
-            Command::Route { pending } => match self.saved_route().await {
-                Ok(Some(route)) => pending.send(Ok(route)),
-                Ok(None) => self.session_for(Command::Route { pending }).await,
-                Err(error) => pending.send(Err(error)),
-            },
-            Command::Mint { request, pending } => match self.saved_route().await {
-                Ok(Some(route)) => {
-                    let minted = pending.handle().mint(&request, &route);
-                    pending.send(minted);
-                }
-                Ok(None) => self.session_for(Command::Mint { request, pending }).await,
-                Err(error) => pending.send(Err(error)),
-            },
-            // A call that waits brings the node back that lost its LSP while nobody asked.
-            Command::NextEvent { wait, pending } => {
-                let waits = wait.is_none_or(|wait| !wait.is_zero());
-                let brings_back = waits && self.resident.serves(pending.handle());
-                if brings_back {
-                    self.resident.want(pending.handle());
-                    self.session_for(Command::NextEvent { wait, pending }).await;
-                } else {
-                    drop(self.enqueue(Command::NextEvent { wait, pending }));
-                }
-            }
-            Command::Start { receiving, pending } => {
-                self.resident.want(pending.handle());
-                self.session_for(Command::Start { receiving, pending }).await;
-            }
-            Command::ReceiveBegin { .. } => self.session_for(command).await,
-        }
-    }
-
     /// Puts a caller among those who wait for a session; other commands come back.
-    fn enqueue(&mut self, command: Command) -> Option<Command> {
+    pub(super) fn enqueue(&mut self, command: Command) -> Option<Command> {
         let timeouts = self.resident.config.timeouts;
         let now = Instant::now();
         // Usable channels are waited for from the connection on, which may itself take `lsp`.
@@ -252,7 +167,7 @@ impl Worker {
         None
     }
 
-    async fn session_for(&mut self, command: Command) {
+    pub(super) async fn session_for(&mut self, command: Command) {
         drop(self.enqueue(command));
         self.session().await;
     }
@@ -413,18 +328,6 @@ impl Worker {
         self.waiting.fail(&Error::new(Code::Aborted, "stop() was called"));
     }
 
-    async fn read_row(&self) -> Result<NodeRow> {
-        let row = NodeRow::load(&read(&self.resident, &[rows::NODE]).await?)?;
-        self.resident.set_wake_by(row.summary.wake_by());
-        Ok(row)
-    }
-
-    async fn saved_route(&self) -> Result<Option<crate::lsp::JitRoute>> {
-        let route = self.read_row().await?.route_of(&self.resident.config.lsp.node_id);
-        self.resident.learnt(route);
-        Ok(route)
-    }
-
     /// `destroy()` ends the session, if there is one.
     async fn end_session(&mut self, within: Duration) {
         self.waiting.abort_tasks();
@@ -470,51 +373,4 @@ async fn release(session: Session) -> Result<()> {
     wallet.committer.release().await?;
     failpoint::reached(Point::AfterLeaseRelease);
     Ok(())
-}
-
-async fn read(resident: &Resident, prefixes: &[&str]) -> Result<Rows> {
-    open_store(&resident.config, resident.wallet_id()?).read(prefixes).await
-}
-
-/// What the ledger says, beside whoever holds the wallet.
-pub(super) async fn payments(resident: &Resident, query: &Query) -> Result<Vec<LedgerEntry>> {
-    query.answer(open_store(&resident.config, resident.wallet_id()?).as_mut()).await
-}
-
-/// An ack while no session runs: claim, delete the row, give the lease back.
-async fn acknowledge(resident: &Resident, id: &str) -> Result<()> {
-    let (mut committer, snapshot) = claim_rows(resident).await?;
-    let mut outbox = Outbox::load(&snapshot.rows, 0)?;
-    let acked = if outbox.ack(id) {
-        let mut batch = Batch::default();
-        outbox.stage(&mut batch)?;
-        failpoint::reached(Point::BeforeAck);
-        let committed = committer.commit(&batch).await;
-        failpoint::reached(Point::AfterAck);
-        committed
-    } else {
-        Err(unknown_event(id))
-    };
-    committer.release().await.and(acked)
-}
-
-/// The address that serves. One that was told before is read without the lease.
-async fn tell_address(resident: &Resident) -> Result<Address> {
-    let account = resident.keys()?.account();
-    let (place, is_new) = NodeRow::load(&read(resident, &[rows::NODE]).await?)?.holdings.tell();
-    if !is_new {
-        return account.address(place);
-    }
-    let (mut committer, snapshot) = claim_rows(resident).await?;
-    let mut row = NodeRow::load(&snapshot.rows)?;
-    let (place, _) = row.holdings.tell();
-    let mut batch = Batch::default();
-    row.stage(&mut batch)?;
-    let told = committer.commit(&batch).await;
-    committer.release().await.and(told)?;
-    account.address(place)
-}
-
-fn with_wake_by(event: &PaymentEvent, row: &NodeRow) -> PaymentEvent {
-    PaymentEvent { wake_by: row.summary.wake_by_of(&event.payment_hash), ..event.clone() }
 }
