@@ -101,13 +101,13 @@ pub(super) async fn serve(session: &mut Session, waiting: &mut Waiting, mailbox:
         close::pursue(session, waiting).await?;
         tend::begin(session, waiting);
         let idle_at = idle::let_rest(session, waiting);
-        let stays = session.resident.is_wanted();
-        if watch::attend(session, waiting, stays) && chain_work.is_none() {
+        if watch::attend(session, waiting, session.resident.is_wanted()) && chain_work.is_none() {
             chain_work = Some(chain_turn(session));
         }
         answer(session, waiting).await?;
 
-        match departure(session, waiting, stays) {
+        // Asked after the answers: a start that succeeds just now is a reason to stay.
+        match departure(session, waiting, session.resident.is_wanted()) {
             Departure::None => stop_deadline = None,
             _ if stop_deadline.is_some() => {}
             Departure::Done => {
