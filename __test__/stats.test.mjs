@@ -90,13 +90,20 @@ test('waiting for a wallet that another process has is counted: attempts, and th
   const holder = wallet.start('listen')
   await holder.first('running')
   const node = wallet.node({ lease: { attempts: 3, baseDelayMs: 20 } })
+  const records = []
+  setLogListener((record) => records.push(record), { default: 'off', 'mayfly::store': 'debug' })
   try {
     await assert.rejects(node.start(), { code: 'WALLET_LOCKED' })
     const { claimAttempts, heldMs, storeRoundTrips, epoch, phases } = node.stats()
     assert.deepEqual([claimAttempts, storeRoundTrips, epoch, phases.claimedMs], [3, 3, 0, undefined])
     // 20 and 40 ms, of which a clock may round off a little.
     assert.ok(heldMs >= 59, `${heldMs} ms`)
+    await until('the end of the claim', () => records.some(({ message }) => message === 'claim'))
+    const told = records.map(({ message, fields }) => [message, fields.holderPid ?? fields.outcome])
+    const held = ['another holder has the wallet', holder.pid]
+    assert.deepEqual(told, [held, held, held, ['claim', 'WALLET_LOCKED']])
   } finally {
+    setLogListener(null)
     node.destroy()
     await holder.kill()
   }

@@ -36,7 +36,10 @@ impl BoundedStore {
         self.stats.asked_store();
         self.stats.asked_for_wallet(held);
         let claimed = bounded(self.each, self.inner.claim_and_load(claimant)).await;
-        if claimed.as_ref().is_err_and(|error| error.code == Code::WalletLocked) {
+        if let Err(Error { code: Code::WalletLocked, holder, .. }) = &claimed {
+            let (pid, epoch) =
+                (holder.as_ref().and_then(|holder| holder.pid), holder.as_ref().map(|holder| holder.epoch));
+            tracing::debug!(holder_pid = pid, holder_epoch = epoch, "another holder has the wallet");
             self.found_held = Some(Instant::now());
         }
         claimed
