@@ -1,6 +1,16 @@
 // A handler as a user writes it; it is only compiled.
 
-import { MdkNode, installShutdownHooks, isMdkError, shutdownWorker, withNode, type MdkNodeOptions, type ReceivedPayment } from 'mayfly'
+import {
+  MdkNode,
+  installShutdownHooks,
+  isMdkError,
+  setLogListener,
+  shutdownWorker,
+  withNode,
+  type LogTarget,
+  type MdkNodeOptions,
+  type ReceivedPayment,
+} from 'mayfly'
 
 export async function sell(options: MdkNodeOptions): Promise<string> {
   const { bolt11 } = await new MdkNode(options).getInvoice(21_000, 'One report', 900, { timeoutMs: 1_000 })
@@ -36,4 +46,11 @@ export async function worker(): Promise<void> {
   const uninstall: () => void = installShutdownHooks({ signals: ['SIGTERM'], killAfterMs: 450 })
   await shutdownWorker({ exit: false, destroyTimeoutMs: 200 })
   uninstall()
+}
+
+export function watched(heard: Map<LogTarget, number>, stats: ReturnType<MdkNode['stats']>): number {
+  setLogListener(({ target, fields }) => heard.set(target, Number(fields['durationMs'])), { default: 'warn', 'mayfly::lsp': 'trace', ldk: 'off' })
+  // @ts-expect-error: no such target
+  setLogListener(() => {}, { 'mayfly::lps': 'trace' })
+  return stats?.destroy?.commitMs ?? stats?.longestCommitMs ?? 0
 }
