@@ -18,12 +18,11 @@ function isCollected() {
 
 await play({
   async lost() {
-    await (async () => {
-      const node = new MdkNode(options)
-      await node.startReceiving()
-      say({ invoice: (await node.getInvoice(21_000, 'One report', 900)).bolt11 })
-    })()
+    const kept = { node: new MdkNode(options) }
+    await kept.node.startReceiving()
+    say({ invoice: (await kept.node.getInvoice(21_000, 'One report', 900)).bolt11 })
     await told()
+    delete kept.node
     await untilCollected(isCollected, 'the lost node to be collected')
     say({ collected: { threads: left().threads } })
     await until(nothingLeft, 'threads, descriptors and locks at their baseline')
