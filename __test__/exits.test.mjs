@@ -80,7 +80,7 @@ const STATES = {
     },
   },
   stopping: {
-    is: 'running', // until the goodbye is over: a payment may still cross it
+    is: 'stopping',
     async prepare(t) {
       const relay = await Relay.to(t, lab.info.lspAddress)
       // A silent relay does not tell the LSP that its client is gone.

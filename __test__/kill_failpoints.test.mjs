@@ -20,7 +20,7 @@ const UNHEARD = [...DESTROY, 'BeforeLeaseRelease', 'AfterLeaseRelease']
 /** Only who closes a channel broadcasts. */
 const CLOSE = ['BeforeBroadcast']
 /** Within steps that leave nothing behind when the process ends: for the panics of panics.test.mjs. */
-const WITHIN = ['MidCall', 'MidSync', 'MidPeerMessage', 'MidLspsMessage']
+const WITHIN = ['MidCall', 'MidLogRecord', 'MidSync', 'MidPeerMessage', 'MidLspsMessage']
 const LIVES = POINTS.filter((point) => ![...FIRST_LIFE, ...DESTROY, ...CLOSE, ...WITHIN].includes(point))
 
 /** A payment has no more turns that do something than these, cold or warm; what comes later repeats them. */

@@ -23,12 +23,14 @@ const LAYERS = {
   'the cut': { point: 'BeforeCommit', way: 'receive', place: 'core/src/wallet/mod.rs', during: "the node's loop" },
   'the transaction': { point: 'MidCommit', way: 'receive', place: 'core/src/store/file/db.rs', during: "the node's loop" },
   "the loop's turn": { point: 'AfterSend', way: 'receive', place: 'core/src/node/session.rs', during: "the node's loop" },
-  'an ack without a session': { point: 'BeforeAck', way: 'ack', place: 'core/src/node/worker.rs', during: 'a call' },
-  'leaving the LSP': { point: 'BeforeGoodbye', way: 'stop', place: 'core/src/node/serve.rs', during: "the node's loop" },
+  'an ack without a session': { point: 'BeforeAck', way: 'ack', place: 'core/src/node/between.rs', during: 'a call' },
+  'leaving the LSP': { point: 'BeforeGoodbye', way: 'stop', place: 'core/src/node/leave.rs', during: "the node's loop" },
   'giving the wallet back': { point: 'BeforeLeaseRelease', way: 'stop', place: 'core/src/node/worker.rs', during: 'the stop' },
   "destroy()'s disconnect": { point: 'BeforeDestroy', way: 'destroy', place: 'core/src/node/worker.rs', during: 'destroy()' },
   "destroy()'s release": { point: 'BeforeLeaseRelease', way: 'destroy', place: 'core/src/node/worker.rs', during: 'destroy()' },
 }
+
+const LOG = 'a log record'
 
 let lab, child
 before(async () => {
@@ -43,14 +45,13 @@ class Child {
   constructor(lab) {
     this.folders = []
     const wallet = () => lab.options({ mnemonic: generateMnemonic(), store: `file:${folder({ after: (gone) => this.folders.push(gone) })}` })
-    const options = Object.fromEntries(Object.keys(LAYERS).map((name) => [name, wallet()]))
+    const options = Object.fromEntries([...Object.keys(LAYERS), LOG].map((name) => [name, wallet()]))
     this.answers = {
       options: () => ({ options, other: wallet() }),
       mine: () => lab.post('/mine', { blocks: 1 }),
       // Answered at once: whether it was paid is known by who received it.
       pay: (bolt11) => void lab.pay(bolt11, 600_000).catch(() => {}),
     }
-    this.mnemonics = Object.values(options).map(({ mnemonic }) => mnemonic)
     this.process = fork(fileURLToPath(new URL('./support/panics-child.mjs', import.meta.url)), [], { stdio: ['ignore', 'inherit', 'pipe', 'ipc'] })
     this.process.stderr.on('data', (data) => (this.stderr += data))
     this.ended = once(this.process, 'close').then(([code, signal]) => ({ code, signal, stderr: this.stderr }))
@@ -93,6 +94,15 @@ describe('a panic in', () => {
       assert.equal(other, 'running')
     })
   }
+})
+
+test('a panic in what makes a log record loses that record, says so in another, and the node goes on', async () => {
+  const { failed, met, received } = await child.next({ name: LOG, point: 'MidLogRecord', way: 'log' })
+  assert.equal(failed, undefined)
+  assert.equal(met.resolved, null)
+  assert.equal(met.failures.length, 1)
+  assert.match(met.failures[0], /^a log record is lost: .*panic at src\/log\.rs:\d+, in the binding: the failpoint MidLogRecord, as asked/)
+  assert.deepEqual(received, [34_000])
 })
 
 test('the node of another wallet in the process was not disturbed, and nothing was printed', async () => {

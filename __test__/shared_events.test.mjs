@@ -65,6 +65,33 @@ describe('an event', () => {
   })
 })
 
+describe('an event that was acked already', () => {
+  test('by the onPayment of a receivePayment, or by another node meanwhile, ends it no other way', async (t) => {
+    const household = new Household(t, lab)
+    const [runs, wakes] = household.nodes(2)
+    await runs.startReceiving()
+    const paid = [await pay(runs, 1_000), await pay(runs, 2_000)]
+    const ackers = [wakes, runs]
+    const receiving = wakes.receivePayment((payment) => ackers.pop().ackEvent(payment.id))
+    const received = await within(receiving, 'the receivePayment')
+    assert.deepEqual(received.map(({ paymentHash }) => paymentHash), paid)
+    assert.equal(await runs.nextEvent(), null)
+  })
+
+  test('in the body of an events() loop is followed by the next one', async (t) => {
+    const { nodes } = await running(t, 1)
+    const [node] = nodes
+    const paid = [await pay(node, 1_000), await pay(node, 2_000)]
+    const seen = []
+    for await (const event of node.events()) {
+      seen.push(event.paymentHash)
+      if (seen.length === paid.length) break
+      await node.ackEvent(event.id)
+    }
+    assert.deepEqual(seen, paid)
+  })
+})
+
 describe('an event that is out goes to another node that waits', () => {
   /** Two that run, an event that is out with the first, and the second's wait. */
   async function out(t) {

@@ -28,7 +28,7 @@ function soak({ cycles, payEvery, wallets, kills, terms, hangs, payments, points
   ensureAddon()
   ensureLab()
   const simulator = ensureSim()
-  const env = { SOAK_CYCLES: cycles, SOAK_PAY_EVERY: payEvery, SOAK_WALLETS: wallets, KILLS: kills, TERMS: terms, HANGS: hangs, SOAK_PAYMENTS: payments, EXITS: 'all' }
+  const env = { SOAK_CYCLES: cycles, SOAK_PAY_EVERY: payEvery, SOAK_WALLETS: wallets, KILLS: kills, TERMS: terms, HANGS: hangs, SOAK_PAYMENTS: payments, EXITS: 'all', SHARED_ROUNDS: 300 }
   // One after the other: each is a load of its own.
   const files = ['cycles', 'crowd', 'exits', 'kill_random', 'platform_budgets', 'hanging_services', 'flat'].map((name) => `__test__/${name}.test.mjs`)
   const args = ['--test', '--test-concurrency=1', '--test-reporter=spec', ...files]

@@ -10,6 +10,7 @@ use std::sync::{Arc, Once, PoisonError, RwLock};
 
 use mayfly_core::clock::Stopwatch;
 use mayfly_core::error::Result;
+use mayfly_core::failpoint::{self, Point};
 use mayfly_core::log::targets::target_of;
 use mayfly_core::log::{Levels, LABELS, SESSION};
 use napi::bindgen_prelude::{Either3, Function, Unknown};
@@ -21,7 +22,7 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry, Scope};
 
-use crate::errors;
+use crate::{errors, panics};
 use record::{level_of, Fields};
 
 pub use record::LogRecord;
@@ -110,32 +111,49 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ToListeners {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        tell(event.metadata(), labelled(fields, context.event_scope(event)));
+        apart(event.metadata(), || {
+            failpoint::reached(Point::MidLogRecord);
+            let mut fields = Fields::default();
+            event.record(&mut fields);
+            tell(event.metadata(), labelled(fields, context.event_scope(event)));
+        });
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        let mut fields = Fields::default();
-        attributes.record(&mut fields);
-        span.extensions_mut().replace(Open { since: Stopwatch::start(), fields });
+        apart(span.metadata(), || {
+            let mut fields = Fields::default();
+            attributes.record(&mut fields);
+            span.extensions_mut().replace(Open { since: Stopwatch::start(), fields });
+        });
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        if let Some(open) = span.extensions_mut().get_mut::<Open>() {
-            values.record(&mut open.fields);
-        };
+        apart(span.metadata(), || {
+            if let Some(open) = span.extensions_mut().get_mut::<Open>() {
+                values.record(&mut open.fields);
+            };
+        });
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
-        let Some(Open { since, mut fields }) = span.extensions_mut().remove::<Open>() else { return };
-        fields.or_put("durationMs", Either3::B(since.elapsed_ms()));
-        // A call that waited for a session is told with the one that it ends in.
-        let around = span.parent().or_else(|| context.lookup_current());
-        tell(span.metadata(), labelled(fields, around.map(|around| around.scope())));
+        apart(span.metadata(), || {
+            let Some(Open { since, mut fields }) = span.extensions_mut().remove::<Open>() else { return };
+            fields.or_put("durationMs", Either3::B(since.elapsed_ms()));
+            // A call that waited for a session is told with the one that it ends in.
+            let around = span.parent().or_else(|| context.lookup_current());
+            tell(span.metadata(), labelled(fields, around.map(|around| around.scope())));
+        });
+    }
+}
+
+/// A bug in here, or in how a value shows itself, must not unwind into whoever logs: it would end a node that is well, and the process
+/// if that one is unwinding already. The record is lost, and another one says so.
+fn apart(metadata: &Metadata<'_>, work: impl FnOnce()) {
+    if let Err(error) = panics::caught_in(work) {
+        let _ = panics::caught_in(|| tell(metadata, Fields::of_failure(&error)));
     }
 }
 

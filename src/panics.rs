@@ -9,3 +9,11 @@ pub fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     guard::install_hook();
     guard::guarded("the binding", body)?
 }
+
+/// The same, of a body that can't fail.
+pub fn caught_in(body: impl FnOnce()) -> Result<()> {
+    caught(|| {
+        body();
+        Ok(())
+    })
+}

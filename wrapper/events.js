@@ -3,6 +3,7 @@
 // (or broke out of the loop) is delivered again.
 
 const { CancelToken } = require('./native.js')
+const { ack } = require('./ack.js')
 const { fromNative } = require('./errors.js')
 const { follow } = require('./signal.js')
 
@@ -18,7 +19,7 @@ function events(node, signal) {
         // Kept: the handler owns the event now, and may change it.
         const { id } = event
         yield event
-        await node.ackEvent(id)
+        await ack(node, id)
       }
     } catch (error) {
       if (!closed) throw fromNative(error, signal)

@@ -3,6 +3,7 @@
 // fails, the node is stopped, the payment stays unacked and comes again, and the caller sees its own error.
 
 const { CancelToken } = require('./native.js')
+const { ack } = require('./ack.js')
 const { fromNative, invalidArgument } = require('./errors.js')
 const { follow, signalOf } = require('./signal.js')
 
@@ -50,7 +51,7 @@ async function payments(node, onPayment, native, token) {
       throw error
     }
     // Not abortable: it is fulfilled, and must not come again because the caller loses patience now.
-    await native(() => node.ackEvent(id))
+    await native(() => ack(node, id))
     received.push(payment)
   }
 }

@@ -75,6 +75,7 @@ const STATES = {
     say({ running: true })
     await told()
     node.stop()
+    while (node.state === 'running') await new Promise(setImmediate)
   },
 }
 

@@ -4,7 +4,7 @@
 
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { MdkNode, isMdkError } from '../../index.mjs'
+import { MdkNode, isMdkError, setLogListener } from '../../index.mjs'
 import { until } from './life.mjs'
 
 const native = createRequire(import.meta.url)('../../native.js')
@@ -20,6 +20,21 @@ const ways = {
     const met = await outcome(node.getBalance())
     await until(() => node.state === 'idle', 'the node to stop')
     return met
+  },
+  /** The node logs, and must not suffer for it. */
+  async log(node, armed) {
+    const records = []
+    setLogListener((record) => records.push(record), 'debug')
+    armed()
+    const met = await outcome(node.start())
+    // Records come when this thread has time for them.
+    const failures = await until(() => {
+      const found = records.filter(({ fields }) => fields.code === 'INTERNAL')
+      return found.length > 0 && found
+    }, 'the record that says so')
+    setLogListener(null)
+    await node.stop()
+    return { ...met, failures: failures.map(({ message }) => message) }
   },
   async start(node, armed) {
     armed()

@@ -17,10 +17,11 @@ export class Household {
     this.options = lab.options({ mnemonic: generateMnemonic(), store: `file:${folder(t)}`, ...more })
   }
 
-  /** One more node of the wallet; gone with the test. */
+  /** One more node of the wallet; gone with the test, which does not keep it from being collected. */
   node(more = {}) {
     const node = new MdkNode({ ...this.options, ...more })
-    this.#t.after(() => node.destroy())
+    const kept = new WeakRef(node)
+    this.#t.after(() => kept.deref()?.destroy())
     this.nodeId ??= node.getNodeId()
     return node
   }

@@ -42,6 +42,8 @@ points! {
     AfterConnect,
     /// A method of the node was called, on the JavaScript thread.
     MidCall,
+    /// A log record is made for JavaScript, by whoever logs.
+    MidLogRecord,
     /// A message of the LSP is handed to LDK, in the task that reads the socket.
     MidPeerMessage,
     /// The same, of one of LSPS0.

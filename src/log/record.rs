@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use mayfly_core::clock;
+use mayfly_core::error::Error;
 use mayfly_core::log::targets::target_of;
 use napi::bindgen_prelude::Either3;
 use napi_derive::napi;
@@ -38,6 +39,12 @@ pub struct Fields {
 }
 
 impl Fields {
+    /// Instead of a record that could not be made.
+    pub fn of_failure(error: &Error) -> Self {
+        let code = ("code".to_owned(), Either3::A(error.code.as_str().to_owned()));
+        Fields { message: format!("a log record is lost: {}", error.message), values: HashMap::from([code]) }
+    }
+
     /// The value of that name.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.values.get(name)

@@ -85,6 +85,8 @@ export const FUNCTIONS = {
   deriveNodeId: ['mnemonic', 'network'],
   setLogListener: ['callback', 'minLevel'],
   withNode: ['options', 'body'],
+  shutdownWorker: ['options'],
+  installShutdownHooks: ['options'],
   isMdkError: ['value'],
 }
 

@@ -86,11 +86,14 @@ export const STATES = {
   },
 }
 
+/** `destroyTimeoutMs` of the nodes: it is the shutdown's that counts, and nobody waits twice for what hangs. */
+const OWN_DESTROY_TIMEOUT_MS = 10_000
+
 /** A worker that is in that state. `t`: a test's context, or anything with `after`. `more`: see Worker. */
 export async function workerIn(t, name, { wallet, place, ...more }) {
   const { worker = name, failpoint, prepare } = STATES[name]
   const { options, still, ...hanging } = (await prepare?.(t, { wallet, place })) ?? {}
-  const started = new Worker(t, worker, { ...wallet.options, ...options }, { failpoint, ...hanging, ...more })
+  const started = new Worker(t, worker, { ...wallet.options, destroyTimeoutMs: OWN_DESTROY_TIMEOUT_MS, ...options }, { failpoint, ...hanging, ...more })
   await started.reached()
   return { worker: started, still }
 }

@@ -78,7 +78,7 @@ impl Drop for Boarding {
         let Some(pending) = self.pending.take().filter(|pending| !pending.is_abandoned()) else { return };
         let (handle, limits, called) = (Arc::clone(pending.handle()), self.limits, self.called);
         let boarding = Boarding { limits, called, pending: Some(pending.disarm()) };
-        handle.send(Command::ReceiveBegin { boarding }, None);
+        handle.send(Command::ReceiveBegin { boarding });
     }
 }
 

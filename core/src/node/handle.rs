@@ -6,7 +6,7 @@
 use super::command::Command;
 use super::receiving::Receiving;
 use super::register::{self, Name};
-use super::resident::{Ending, Resident, Wish};
+use super::resident::{Ending, Resident};
 use super::stages::{self, micros, DestroyStages};
 use super::State;
 use crate::config::Config;
@@ -248,15 +248,15 @@ impl Handle {
         self.own().receive_error.take()
     }
 
-    /// Hands a command to the wallet's resident, with what it changes in this node's wish that the wallet runs.
-    pub fn send(self: &Arc<Self>, mut command: Command, wish: Option<Wish>) {
+    /// Hands a command to the wallet's resident.
+    pub fn send(self: &Arc<Self>, mut command: Command) {
         self.touch();
         loop {
             let resident = match self.resident() {
                 Ok(resident) => resident,
                 Err(error) => return command.fail(error),
             };
-            match resident.take_in(self, command, wish) {
+            match resident.take_in(self, command) {
                 None => return,
                 Some(refused) => command = refused,
             }

@@ -53,7 +53,6 @@ use command::{Command, Pending};
 use flight::Boarding;
 use handle::Handle;
 use lightning::ln::types::ChannelId;
-use resident::Wish;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,7 +118,7 @@ impl Node {
     pub fn get_invoice(&self, request: MintRequest, call: Call, reply: Reply<Invoice>) {
         match self.known_route() {
             Some(route) => reply.send(self.mint(&request, &route)),
-            None => self.send(|pending| Command::Mint { request, pending }, None, call, reply),
+            None => self.send(|pending| Command::Mint { request, pending }, call, reply),
         }
     }
 
@@ -128,7 +127,7 @@ impl Node {
         match (self.handle().live(), self.known_route()) {
             (Err(error), _) => reply.send(Err(error)),
             (Ok(_), Some(route)) => reply.send(Ok(route)),
-            (Ok(_), None) => self.send(|pending| Command::Route { pending }, None, call, reply),
+            (Ok(_), None) => self.send(|pending| Command::Route { pending }, call, reply),
         }
     }
 
@@ -144,7 +143,7 @@ impl Node {
 
     fn begin(&self, receiving: bool, call: Call, reply: Reply<()>) {
         let reply = self.without_trace(reply.of(|_| ()));
-        self.send(|pending| Command::Start { receiving, pending }, Some(Wish::Run), call, reply);
+        self.send(|pending| Command::Start { receiving, pending }, call, reply);
     }
 
     /// A beginning that fails leaves no wish behind that the node runs.
@@ -160,29 +159,29 @@ impl Node {
 
     /// Waits for fulfilment, commits, says goodbye to the LSP, gives the lease back; if no other node of the wallet needs it.
     pub fn stop(&self, call: Call, reply: Reply<()>) {
-        self.send(|pending| Command::Stop { pending }, Some(Wish::Rest), call, reply);
+        self.send(|pending| Command::Stop { pending }, call, reply);
     }
 
     /// Follows the chain once, does what it asks for, and gives the lease back; a node that runs goes on running.
     pub fn watch(&self, call: Call, reply: Reply<WatchReport>) {
-        self.send(|pending| Command::Watch { pending }, None, call, reply);
+        self.send(|pending| Command::Watch { pending }, call, reply);
     }
 
     /// The oldest unacked event, waiting up to `wait` for one.
     pub fn next_event(&self, wait: Duration, call: Call, reply: Reply<Option<PaymentEvent>>) {
-        self.send(|pending| Command::NextEvent { wait: Some(wait), pending }, None, call, reply);
+        self.send(|pending| Command::NextEvent { wait: Some(wait), pending }, call, reply);
     }
 
     /// The same, waiting without end, which is no reason for the node to run on.
     pub fn await_event(&self, call: Call, reply: Reply<Option<PaymentEvent>>) {
         let handle = self.handle();
         let pending = Pending::new(Arc::clone(handle), handle.owed_sometime.note(reply), call);
-        handle.send(Command::NextEvent { wait: None, pending }, None);
+        handle.send(Command::NextEvent { wait: None, pending });
     }
 
     /// Resolves after the commit that removes the event.
     pub fn ack_event(&self, id: String, call: Call, reply: Reply<()>) {
-        self.send(|pending| Command::Ack { id, pending }, None, call, reply);
+        self.send(|pending| Command::Ack { id, pending }, call, reply);
     }
 
     /// Begins a `receivePayment` (and starts the node): its limits count from here. `Served`: there is nothing more to do,
@@ -197,7 +196,7 @@ impl Node {
             }
             reply.send(result);
         });
-        self.send(|pending| Command::ReceiveBegin { boarding: Boarding::new(limits, pending) }, None, call, reply);
+        self.send(|pending| Command::ReceiveBegin { boarding: Boarding::new(limits, pending) }, call, reply);
     }
 
     /// The oldest unacked `Received`, or `None` at protocol quiescence (the LSP has been left by then) or at the deadline.
@@ -207,7 +206,7 @@ impl Node {
             handle.receiving.answered(&result);
             reply.send(result);
         });
-        self.send(|pending| Command::ReceiveNext { pending }, None, call, reply);
+        self.send(|pending| Command::ReceiveNext { pending }, call, reply);
     }
 
     /// The caller failed to act on an event that it was handed: any handle may have it again.
@@ -223,32 +222,32 @@ impl Node {
 
     /// The balance as of the last commit, or of now while running.
     pub fn balance(&self, call: Call, reply: Reply<Balance>) {
-        self.send(|pending| Command::Balance { pending }, None, call, reply);
+        self.send(|pending| Command::Balance { pending }, call, reply);
     }
 
     /// The channels as of the last commit, or of now while running.
     pub fn list_channels(&self, call: Call, reply: Reply<Vec<ChannelSummary>>) {
-        self.send(|pending| Command::Channels { pending }, None, call, reply);
+        self.send(|pending| Command::Channels { pending }, call, reply);
     }
 
     /// What was received, as of the last commit.
     pub fn payments(&self, query: Query, call: Call, reply: Reply<Vec<LedgerEntry>>) {
-        self.send(|pending| Command::Payments { query, pending }, None, call, reply);
+        self.send(|pending| Command::Payments { query, pending }, call, reply);
     }
 
     /// Closes a channel: cooperatively, or by force.
     pub fn close_channel(&self, channel: ChannelId, force: bool, call: Call, reply: Reply<()>) {
-        self.send(|pending| Command::Close { channel, force, pending }, None, call, reply);
+        self.send(|pending| Command::Close { channel, force, pending }, call, reply);
     }
 
     /// The address that serves.
     pub fn onchain_address(&self, call: Call, reply: Reply<String>) {
-        self.send(|pending| Command::Address { pending }, None, call, reply.of(|address: Address| address.to_string()));
+        self.send(|pending| Command::Address { pending }, call, reply.of(|address: Address| address.to_string()));
     }
 
     /// Sends every confirmed coin to one address.
     pub fn send_all_onchain(&self, send: SendAll, call: Call, reply: Reply<Sent>) {
-        self.send(|pending| Command::SendAll { send, pending }, None, call, reply);
+        self.send(|pending| Command::SendAll { send, pending }, call, reply);
     }
 
     /// The network that it is on.
@@ -275,16 +274,10 @@ impl Node {
         &self.0 .0
     }
 
-    fn send<T: Send + 'static>(
-        &self,
-        command: impl FnOnce(Pending<T>) -> Command,
-        wish: Option<Wish>,
-        call: Call,
-        reply: Reply<T>,
-    ) {
+    fn send<T: Send + 'static>(&self, command: impl FnOnce(Pending<T>) -> Command, call: Call, reply: Reply<T>) {
         let handle = self.handle();
         let pending = Pending::new(Arc::clone(handle), handle.owed.note(reply), call);
-        handle.send(command(pending), wish);
+        handle.send(command(pending));
     }
 }
 

@@ -25,15 +25,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// What a node wishes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// That the wallet runs.
-    Run,
-    /// Nothing.
-    Rest,
-}
-
 /// The worker's end, to be joined.
 pub(super) struct Ending(Option<JoinHandle<()>>);
 
@@ -157,9 +148,11 @@ impl Resident {
         Ok(self.keys()?.wallet_id(self.config.network))
     }
 
-    /// Hands a command to the worker, which is started if none works. It comes back from a resident that is closed.
-    pub fn take_in(self: &Arc<Self>, handle: &Arc<Handle>, command: Command, wish: Option<Wish>) -> Option<Command> {
-        if !self.admit(handle, wish) {
+    /// Hands a command to the worker, which is started if none works. It comes back from a resident that is closed. A start is a wish
+    /// from here on; a stop ends one only when the worker comes to it, and with it the session that it will tell of.
+    pub fn take_in(self: &Arc<Self>, handle: &Arc<Handle>, command: Command) -> Option<Command> {
+        let wants = matches!(command, Command::Start { .. });
+        if !self.admit(handle, wants) {
             return Some(command);
         }
         self.mailbox.send(command, || worker::spawn(Arc::clone(self)))
@@ -167,13 +160,13 @@ impl Resident {
 
     /// Keeps a command until the worker is started for another one.
     pub fn park(self: &Arc<Self>, handle: &Arc<Handle>, command: Command) -> Option<Command> {
-        if !self.admit(handle, None) {
+        if !self.admit(handle, false) {
             return Some(command);
         }
         self.mailbox.park(command)
     }
 
-    fn admit(&self, handle: &Arc<Handle>, wish: Option<Wish>) -> bool {
+    fn admit(&self, handle: &Arc<Handle>, wants: bool) -> bool {
         let mut life = self.life();
         // One that was destroyed meanwhile has left, or leaves after this.
         if life.closed || handle.is_gone() {
@@ -182,10 +175,7 @@ impl Resident {
         let (weak, owed) = (Arc::downgrade(handle), Arc::clone(&handle.owed));
         let fresh = || Member { handle: weak, owed, wants: false, started: false };
         let member = life.members.entry(handle.id).or_insert_with(fresh);
-        if let Some(wish) = wish {
-            member.wants = wish == Wish::Run;
-            member.started &= member.wants;
-        }
+        member.wants |= wants;
         true
     }
 
@@ -327,7 +317,7 @@ impl Resident {
 
     /// That node keeps a session alive, which is there or about to be.
     pub fn want(&self, handle: &Arc<Handle>) {
-        self.admit(handle, Some(Wish::Run));
+        self.admit(handle, true);
     }
 
     /// A start of that node succeeded.
