@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 
 use mayfly_core::config::Config;
 use mayfly_core::error::{Error, Result};
-use mayfly_core::node::{destroy_together, end_orphans, Node, OnIdle, Origin, State};
+use mayfly_core::node::{destroy_together, Node, OnIdle, Origin, State};
 use napi::Env;
 
 use crate::idle::IdleListener;
@@ -143,7 +143,6 @@ impl Registry {
             nodes.live.drain().map(|(_, node)| node).collect()
         };
         destroy_together(&nodes, None);
-        end_orphans();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             let _ = thread.join();

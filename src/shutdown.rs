@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use mayfly_core::error::{Code, Error, Result};
-use mayfly_core::node::{destroy_together, end_orphans, Node};
+use mayfly_core::node::{destroy_together, Node};
 use napi::bindgen_prelude::{Object, Unknown};
 use napi::Env;
 use napi_derive::napi;
@@ -80,10 +80,6 @@ pub fn shutdown_nodes<'e>(env: &'e Env, whole_process: bool, destroy_timeout_ms:
             |reply| {
                 on_a_thread(&own, move || {
                     end(&nodes, within);
-                    if whole_process {
-                        // What forgotten nodes left behind and is on its way to its end.
-                        end_orphans();
-                    }
                     reply.send(Ok(()));
                 });
             },

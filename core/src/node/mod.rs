@@ -55,6 +55,7 @@ use handle::Handle;
 use lightning::ln::types::ChannelId;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Where a node is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -281,15 +282,15 @@ impl Node {
     }
 }
 
-/// Destroys nodes side by side: all know it at once, then each is waited for, all within `within`; `None`: each within its own
-/// `destroyTimeoutMs`. The reports come in the order of the nodes.
+/// For the end of an environment, after which no thread of ours may be left: destroys nodes side by side, and with them what runs for
+/// wallets of which no node is left (forgotten ones left it behind). All know it at once, then each is waited for, all within
+/// `within`; `None`: each within its own `destroyTimeoutMs`. The reports come in the order of the nodes.
 pub fn destroy_together(nodes: &[Node], within: Option<Duration>) -> Vec<DestroyReport> {
+    let began = Instant::now();
     let begun: Vec<_> = nodes.iter().map(|node| (node.handle(), node.handle().begin_destroy(within))).collect();
-    begun.into_iter().map(|(handle, leaving)| handle.finish_destroy(leaving)).collect()
-}
-
-/// Ends what runs for wallets of which no node is left: what forgotten nodes left behind, if it has not ended by itself. For the end
-/// of an environment, after which no thread of ours may be left.
-pub fn end_orphans() {
-    register::orphans().iter().for_each(|orphan| orphan.end());
+    let orphans = register::orphans();
+    let orphans: Vec<_> = orphans.iter().map(|orphan| (orphan, orphan.end(within))).collect();
+    let reports = begun.into_iter().map(|(handle, leaving)| handle.finish_destroy(leaving)).collect();
+    orphans.into_iter().for_each(|(orphan, ending)| orphan.ended_by(ending, began, within));
+    reports
 }

@@ -28,6 +28,14 @@ use tokio::time::Instant;
 /// The worker's end, to be joined.
 pub(super) struct Ending(Option<JoinHandle<()>>);
 
+impl Ending {
+    fn join(self) {
+        if let Some(thread) = self.0 {
+            let _ = thread.join();
+        }
+    }
+}
+
 pub(super) struct Resident {
     pub config: Arc<Config>,
     pub mailbox: Mailbox,
@@ -218,12 +226,25 @@ impl Resident {
         Some(self.close(within))
     }
 
-    /// Ends the worker, whoever takes part. For residents that no node belongs to.
-    pub fn end(&self) {
-        self.life().closed = true;
-        let within = self.config.destroy_timeout;
-        let ending = self.close(within);
-        self.join(ending, within, within);
+    /// Ends the worker, if it is not ending already. For residents that no node belongs to.
+    pub fn end(&self, within: Option<Duration>) -> Ending {
+        if std::mem::replace(&mut self.life().closed, true) {
+            return Ending(None);
+        }
+        self.close(within.unwrap_or(self.config.destroy_timeout))
+    }
+
+    /// Waits until the worker has ended, within that time of its beginning to.
+    pub fn ended_by(&self, ending: Ending, began: Instant, within: Option<Duration>) {
+        let within = within.unwrap_or(self.config.destroy_timeout);
+        if self.wait(within.saturating_sub(began.elapsed())).thread_ended {
+            ending.join();
+        }
+    }
+
+    fn wait(&self, left: Duration) -> MutexGuard<'_, Life> {
+        let waited = self.ended.wait_timeout_while(self.life(), left, |life| !life.thread_ended);
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn close(&self, within: Duration) -> Ending {
@@ -236,9 +257,7 @@ impl Resident {
 
     /// Waits for the worker's end. What it could not finish comes back, and what its end spent its time on.
     pub fn join(&self, ending: Ending, left: Duration, within: Duration) -> (Vec<String>, DestroyStages) {
-        let life = self.life();
-        let waited = self.ended.wait_timeout_while(life, left, |life| !life.thread_ended);
-        let (mut life, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut life = self.wait(left);
         if !life.thread_ended {
             life.unfinished.push(format!(
                 "the node's thread is stuck after {} ms (a dead disk, most likely): it ends, and its lock with it, when the system call returns",
@@ -247,9 +266,7 @@ impl Resident {
             return life.take_end();
         }
         drop(life);
-        if let Some(thread) = ending.0 {
-            let _ = thread.join();
-        }
+        ending.join();
         register::ended(self.wallet);
         let mut life = self.life();
         life.through(Stage::Join);
