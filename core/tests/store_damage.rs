@@ -10,7 +10,6 @@ use mayfly_core::error::{Code, Error};
 use mayfly_core::store::file::FileStore;
 use mayfly_core::store::{Batch, Claimant, Nonce, Outcome, Position, Rows, Seq, Store, WalletId};
 use std::path::PathBuf;
-use std::time::Duration;
 
 const WALLET: WalletId = WalletId([7; 32]);
 /// `MAYFLY_FLIPS` asks for more.
@@ -45,7 +44,7 @@ impl Files {
     }
 
     async fn claim(&self) -> Result<(Position, Rows), Error> {
-        let claimant = Claimant { pid: 1, host: None, ttl: Duration::from_secs(8) };
+        let claimant = Claimant::of_process(1);
         let snapshot = self.store().claim_and_load(&claimant).await?;
         Ok((snapshot.position, snapshot.rows))
     }
@@ -54,7 +53,7 @@ impl Files {
 /// The holder's next commit, with that byte in all of its rows.
 async fn write_round(files: &Files, round: u8) -> Rows {
     let mut store = files.store();
-    let claimant = Claimant { pid: 1, host: None, ttl: Duration::from_secs(8) };
+    let claimant = Claimant::of_process(1);
     let snapshot = store.claim_and_load(&claimant).await.unwrap();
     let mut batch = Batch::default();
     for (key, value) in &snapshot.rows {
@@ -68,7 +67,7 @@ async fn write_round(files: &Files, round: u8) -> Rows {
 async fn lived() -> (Files, Vec<Rows>) {
     let files = Files { folder: tempfile::tempdir().unwrap() };
     let mut store = files.store();
-    let claimant = Claimant { pid: 1, host: None, ttl: Duration::from_secs(8) };
+    let claimant = Claimant::of_process(1);
     let mut at = store.claim_and_load(&claimant).await.unwrap().position;
     let mut rows = Rows::new();
     let mut states = vec![rows.clone()];

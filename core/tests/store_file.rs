@@ -19,13 +19,12 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
 use tempfile::TempDir;
 
 const WALLET: WalletId = WalletId([7; 32]);
 
 fn claimant(pid: u32) -> Claimant {
-    Claimant { pid, host: Some("suite".to_owned()), ttl: Duration::from_secs(8) }
+    Claimant { host: Some("suite".to_owned()), ..Claimant::of_process(pid) }
 }
 
 /// A folder, and the names of a wallet's files in it.

@@ -68,7 +68,7 @@ impl Holder {
     pub async fn start(store: &MemoryWallet, peer: PublicKey, start: u32, world: &World) -> Result<Holder> {
         store.fence();
         let mut handle = store.store();
-        let claimant = Claimant { pid: start, host: None, ttl: Duration::from_secs(8) };
+        let claimant = Claimant::of_process(start);
         let snapshot = handle.claim_and_load(&claimant).await?;
         let latch = Latch::default();
         let committer = Committer::new(Box::new(SlowStore::new(handle, latch.clone())), &snapshot, PATIENCE);

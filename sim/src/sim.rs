@@ -428,7 +428,7 @@ impl Sim {
 /// A wallet in a store that holds these rows.
 async fn fill(store: &MemoryWallet, rows: Rows) {
     let mut handle = store.store();
-    let claimant = Claimant { pid: 0, host: None, ttl: Duration::from_secs(8) };
+    let claimant = Claimant::of_process(0);
     let at = handle.claim_and_load(&claimant).await.expect("a free wallet").position;
     let mut batch = Batch::default();
     rows.into_iter().for_each(|(key, row)| batch.put(key, row));

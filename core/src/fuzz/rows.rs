@@ -18,7 +18,6 @@ use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Txid};
 use std::future::Future;
 use std::path::Path;
-use std::time::Duration;
 
 pub(super) fn targets() -> Vec<Target> {
     let folder = tempfile::tempdir().unwrap();
@@ -178,7 +177,7 @@ fn outbox(input: &[u8]) -> bool {
 const WALLET: WalletId = WalletId([7; 32]);
 
 fn claimant() -> Claimant {
-    Claimant { pid: 1, host: Some("fuzz".to_owned()), ttl: Duration::from_secs(8) }
+    Claimant { host: Some("fuzz".to_owned()), ..Claimant::of_process(1) }
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {

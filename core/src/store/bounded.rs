@@ -70,6 +70,10 @@ impl Store for BoundedStore {
         )
     }
 
+    fn ttl(&self) -> Option<Duration> {
+        self.inner.ttl()
+    }
+
     fn check<'a>(&'a mut self, at: Position) -> StoreFuture<'a, Result<Standing>> {
         self.stats.asked_store();
         Box::pin(bounded(self.each, self.inner.check(at)))

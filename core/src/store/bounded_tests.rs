@@ -31,7 +31,7 @@ impl Store for Silent {
 #[tokio::test(start_paused = true)]
 async fn a_silent_store_is_unavailable_on_every_operation_and_a_commit_is_unknown() {
     let mut store = BoundedStore::new(Box::new(Silent), Duration::from_secs(5));
-    let claimant = Claimant { pid: 1, host: None, ttl: Duration::from_secs(8) };
+    let claimant = Claimant::of_process(1);
     let at = Position { epoch: Epoch(1), seq: Seq(0) };
     let failures = [
         store.claim_and_load(&claimant).await.err(),
@@ -60,7 +60,7 @@ async fn round_trips_are_counted_and_so_is_the_wait_for_another_holder() {
         max_wait: Duration::from_secs(10),
         take_over: TakeOver::Unrenewed,
     };
-    let claimant = Claimant { pid: 1, host: None, ttl: Duration::from_secs(8) };
+    let claimant = Claimant::of_process(1);
     let mut holder = wallet.store();
     holder.claim_and_load(&claimant).await.unwrap();
     let store = wallet.store();

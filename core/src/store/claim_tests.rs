@@ -20,7 +20,7 @@ fn pauses_ms(policy: &LeasePolicy) -> Vec<u128> {
 }
 
 fn claimant(pid: u32) -> Claimant {
-    Claimant { pid, host: None, ttl: Duration::from_secs(8) }
+    Claimant::of_process(pid)
 }
 
 /// Counts the attempts on a memory wallet, each of which takes some time.

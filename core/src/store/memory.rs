@@ -121,7 +121,7 @@ impl MemoryStore {
         let rows = hot.map(|(key, value)| (key.clone(), value.clone())).collect();
         drop(state);
         self.claimed = Some(position.epoch);
-        Ok(Snapshot { position, rows })
+        Ok(Snapshot::in_place(position, rows))
     }
 
     fn write(&mut self, at: Position, nonce: Nonce, batch: &Batch) -> Outcome {

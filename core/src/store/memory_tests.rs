@@ -3,7 +3,7 @@
 use super::*;
 
 fn claimant() -> Claimant {
-    Claimant { pid: 1, host: None, ttl: Duration::from_secs(8) }
+    Claimant::of_process(1)
 }
 
 fn batch(key: &str, value: &[u8]) -> Batch {

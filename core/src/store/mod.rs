@@ -14,7 +14,7 @@ pub mod claim;
 pub mod file;
 pub mod memory;
 
-use crate::config::StoreUrl;
+use crate::config::{StoreUrl, TakeOver};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -75,8 +75,28 @@ pub struct Claimant {
     pub pid: u32,
     /// Host name, if known.
     pub host: Option<String>,
+    /// What the user calls this holder.
+    pub label: Option<String>,
     /// The lease's time to live; stores whose lease ends with its process (a file lock) ignore it.
     pub ttl: Duration,
+    /// When another holder's lease may be taken; ignored likewise.
+    pub take_over: TakeOver,
+}
+
+impl Claimant {
+    /// A process of this machine, with the defaults of the `lease` option.
+    pub fn of_process(pid: u32) -> Self {
+        Claimant { pid, host: None, label: None, ttl: Duration::from_secs(8), take_over: TakeOver::Unrenewed }
+    }
+}
+
+/// The server behind a store, as it tells who it is: another one may remember less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Server {
+    /// Drawn when its data directory was made.
+    pub system: u64,
+    /// +1 at each promotion of a replica and each recovery to a point in time.
+    pub timeline: u32,
 }
 
 /// What a successful claim returns: the position to commit from, and every row outside [`COLD_PREFIX`].
@@ -86,6 +106,17 @@ pub struct Snapshot {
     pub position: Position,
     /// The wallet's rows.
     pub rows: Rows,
+    /// Who answered; `None` where that is no question (a file, this process).
+    pub server: Option<Server>,
+    /// The rows were last committed to another server than the one that they were loaded from: it may have lost the last of them.
+    pub moved: bool,
+}
+
+impl Snapshot {
+    /// Rows of a place that can't become another one.
+    pub fn in_place(position: Position, rows: Rows) -> Self {
+        Snapshot { position, rows, server: None, moved: false }
+    }
 }
 
 /// One transaction: rows to write and rows to delete. A key is in one of the two, never in both.
@@ -167,7 +198,12 @@ pub trait Store {
     /// Writes a batch if the wallet is still at `at`, in one durable transaction.
     fn commit<'a>(&'a mut self, at: Position, nonce: Nonce, batch: &'a Batch) -> StoreFuture<'a, Outcome>;
 
-    /// Whether the lease of `at.epoch` still stands.
+    /// How long a lease stands from the last commit or check on; `None`: as long as its process, whatever happens to that.
+    fn ttl(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Whether the lease of `at.epoch` still stands; renews it.
     fn check<'a>(&'a mut self, at: Position) -> StoreFuture<'a, Result<Standing>>;
 
     /// Gives the lease back, if it is still ours. Dropping a store releases what its process alone held, too.

@@ -30,7 +30,6 @@ pub use rows::*;
 
 use mayfly_core::entropy;
 use mayfly_core::store::{Batch, Claimant, Nonce, Outcome, Position, Rows, Seq, Snapshot, Store};
-use std::time::Duration;
 
 /// A place where one fresh wallet lives.
 pub trait Place: Fn() -> Box<dyn Store> + Sync {}
@@ -86,7 +85,7 @@ macro_rules! store_conformance {
 
 /// Who claims in the suite.
 pub fn claimant(pid: u32) -> Claimant {
-    Claimant { pid, host: Some("suite".to_owned()), ttl: Duration::from_secs(8) }
+    Claimant { host: Some("suite".to_owned()), ..Claimant::of_process(pid) }
 }
 
 fn nonce() -> Nonce {

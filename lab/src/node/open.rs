@@ -25,8 +25,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// The lab alone uses its folder, so the lease only has to outlive one commit.
-const LEASE: Duration = Duration::from_secs(8);
 /// A local store answers or is broken.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -78,7 +76,7 @@ impl<R: Role> Node<R> {
         let wallet = WalletId(sha256::Hash::hash(&id.serialize()).to_byte_array());
         let url = params.dir.map_or(StoreUrl::Memory, StoreUrl::File);
         let mut store = store::open(&url, wallet);
-        let claimant = Claimant { pid: std::process::id(), host: None, ttl: LEASE };
+        let claimant = Claimant::of_process(std::process::id());
         let snapshot = store.claim_and_load(&claimant).await?;
 
         let wake = Arc::new(Notify::new());

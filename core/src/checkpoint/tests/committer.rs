@@ -60,7 +60,7 @@ struct Lab {
 }
 
 fn claimant() -> Claimant {
-    Claimant { pid: 1, host: None, ttl: Duration::from_secs(8) }
+    Claimant::of_process(1)
 }
 
 async fn lab() -> Lab {

@@ -182,7 +182,7 @@ async fn without_the_lsp_the_commitment_goes_when_the_patience_ends_and_not_with
     assert_eq!(pair.wallet.broadcast.len(), 2, "the commitment and the claim");
 
     let pair = closed_before_they_meet(&lsp, &newest).await;
-    let claimant = crate::store::Claimant { pid: 2, host: None, ttl: std::time::Duration::from_secs(8) };
+    let claimant = crate::store::Claimant::of_process(2);
     let mut successor = pair.wallet.store.store();
     drop(pair.wallet.committer);
     crate::store::Store::claim_and_load(&mut successor, &claimant).await.unwrap();

@@ -89,7 +89,7 @@ pub(crate) struct Side {
 impl Side {
     pub async fn new(lsp: bool, rows: &Rows) -> Side {
         let store = MemoryWallet::default();
-        let claimant = Claimant { pid: 1, host: None, ttl: Duration::from_secs(8) };
+        let claimant = Claimant::of_process(1);
         if !rows.is_empty() {
             let mut handle = store.store();
             let at = handle.claim_and_load(&claimant).await.unwrap().position;

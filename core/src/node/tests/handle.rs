@@ -46,7 +46,7 @@ pub(super) fn wallet(raw: &RawConfig) -> MemoryWallet {
 
 pub(super) fn claim(wallet: &MemoryWallet) -> Result<(impl Store, Position)> {
     let mut store = wallet.store();
-    let claimant = Claimant { pid: 7, host: Some("elsewhere".to_owned()), ttl: Duration::from_secs(8) };
+    let claimant = Claimant { host: Some("elsewhere".to_owned()), ..Claimant::of_process(7) };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let position = runtime.block_on(store.claim_and_load(&claimant))?.position;
     Ok((store, position))

@@ -134,7 +134,7 @@ impl Db {
             Ok((position, loaded))
         });
         let (position, loaded) = claimed?;
-        Ok(Snapshot { position, rows: loaded.whole(&self.path)? })
+        Ok(Snapshot::in_place(position, loaded.whole(&self.path)?))
     }
 
     /// Writes the batch at that position. `None`, and nothing written, if the wallet is not there and it was not this nonce

@@ -4,7 +4,6 @@ use crate::error::Code;
 use crate::store::memory::MemoryWallet;
 use crate::store::{Batch, Claimant, Nonce, Outcome, Store};
 use crate::wallet::ledger::{LedgerEntry, Query};
-use std::time::Duration;
 
 fn entry(number: u8, timestamp_ms: u64) -> LedgerEntry {
     LedgerEntry {
@@ -18,7 +17,7 @@ fn entry(number: u8, timestamp_ms: u64) -> LedgerEntry {
 
 async fn ledger(entries: &[LedgerEntry], change: impl FnOnce(&mut Batch)) -> Box<dyn Store> {
     let mut store: Box<dyn Store> = Box::new(MemoryWallet::default().store());
-    let claimant = Claimant { pid: 1, host: None, ttl: Duration::from_secs(8) };
+    let claimant = Claimant::of_process(1);
     let at = store.claim_and_load(&claimant).await.unwrap().position;
     let mut batch = Batch::default();
     entries.iter().for_each(|entry| entry.stage(&mut batch).unwrap());

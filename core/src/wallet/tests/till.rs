@@ -222,7 +222,7 @@ impl Till {
 async fn life(desk: &Desk) -> Wallet {
     desk.rows.fence();
     let mut store = Watched { inner: Box::new(desk.rows.store()), desk: desk.clone() };
-    let claimant = Claimant { pid: 1, host: None, ttl: Duration::from_secs(8) };
+    let claimant = Claimant::of_process(1);
     let snapshot = store.claim_and_load(&claimant).await.unwrap();
     assert!(!snapshot.rows.keys().any(|key| key.starts_with("ledger/")), "no boot reads the ledger");
     let committer = Committer::new(Box::new(store), &snapshot, Duration::from_secs(1));
