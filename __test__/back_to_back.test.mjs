@@ -29,6 +29,6 @@ test(`${PAYMENTS} payments back to back at 50 ms, to an LSP that does not wake t
   await assertSettled(wallet, { msat: FIRST_MSAT + PAYMENTS * AMOUNT_MSAT, channelId })
   assert.ok(seen.goodbyes > 0, 'no payment met a goodbye')
   assert.ok(seen.webhooks > 1, 'one process served them all')
-  // Two in five come into the last exchange: leaving right behind it loses all of those.
-  assert.ok(seen.unheard < PAYMENTS / 4, `${seen.unheard} payments were cut off by goodbyes`)
+  // Two in five come into the last exchange: leaving right behind it, or without listening to the end, loses all of those.
+  assert.ok(seen.unheard <= PAYMENTS / 20, `${seen.unheard} payments were cut off by goodbyes`)
 })

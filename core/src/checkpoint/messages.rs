@@ -23,6 +23,7 @@ use lightning::ln::msgs::*;
 use lightning::ln::types::ChannelId;
 use lightning::types::features::{InitFeatures, NodeFeatures};
 use std::any::Any;
+use std::collections::HashSet;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -44,6 +45,8 @@ pub struct MessageGate {
     pub(super) fault: Fault,
     pub(super) wake: Arc<Notify>,
     htlcs_added: AtomicU64,
+    /// Channels with an HTLC that was announced and that no commitment holds yet: LDK does not tell of those.
+    announced: Mutex<HashSet<ChannelId>>,
     pub(super) answers_unknown_channels: AtomicBool,
 }
 
@@ -59,6 +62,7 @@ impl MessageGate {
             fault,
             wake,
             htlcs_added: AtomicU64::new(0),
+            announced: Mutex::default(),
             answers_unknown_channels: AtomicBool::new(false),
         }
     }
@@ -86,6 +90,15 @@ impl MessageGate {
     /// How many `update_add_htlc` peers have sent: tells a departing node whether a payment came while it said goodbye.
     pub fn htlcs_added(&self) -> u64 {
         self.htlcs_added.load(Ordering::Relaxed)
+    }
+
+    /// Whether an HTLC was announced whose commitment has still to come: the peer has it in the channel already.
+    pub fn has_announced(&self, channel: &ChannelId) -> bool {
+        self.announced().contains(channel)
+    }
+
+    fn announced(&self) -> MutexGuard<'_, HashSet<ChannelId>> {
+        self.announced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Until when the peer may still have something to say to our last revocation: leaving earlier cuts it short.
@@ -198,6 +211,7 @@ impl BaseMessageHandler for MessageGate {
         self.deliver("peer_disconnected", |attached| attached.manager.peer_disconnected(peer));
         self.queues().disconnected(peer);
         self.pace().disconnected();
+        self.announced().clear();
     }
 
     fn provided_node_features(&self) -> NodeFeatures {
@@ -314,6 +328,7 @@ impl ChannelMessageHandler for MessageGate {
             return;
         }
         self.htlcs_added.fetch_add(1, Ordering::Relaxed);
+        self.announced().insert(message.channel_id);
         self.deliver("handle_update_add_htlc", |attached| attached.manager.handle_update_add_htlc(peer, message));
     }
 
@@ -330,6 +345,7 @@ impl ChannelMessageHandler for MessageGate {
             return;
         }
         self.pace().heard_commitment();
+        self.announced().remove(&message.channel_id);
         self.deliver("handle_commitment_signed", |attached| attached.manager.handle_commitment_signed(peer, message));
     }
 
@@ -338,6 +354,7 @@ impl ChannelMessageHandler for MessageGate {
             return;
         }
         self.pace().heard_commitment();
+        self.announced().remove(&channel);
         self.deliver("handle_commitment_signed_batch", |attached| {
             attached.manager.handle_commitment_signed_batch(peer, channel, batch);
         });

@@ -16,6 +16,7 @@ use crate::lsp::transport::LspTransport;
 use crate::stats::{Phase, Stats};
 use crate::wallet::{Summary, Wallet};
 use bitcoin::{Transaction, Txid};
+use lightning::ln::channel_state::ChannelDetails;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -147,7 +148,10 @@ impl Session {
 
     /// Whether a claimed HTLC is not yet fulfilled and revoked, or any HTLC is in flight towards us.
     pub fn has_pending_htlcs(&self) -> bool {
-        self.wallet.loaded.manager().list_channels().iter().any(|channel| !channel.pending_inbound_htlcs.is_empty())
+        let loaded = &self.wallet.loaded;
+        let is_announced = |channel: &ChannelDetails| loaded.messages().has_announced(&channel.channel_id);
+        let channels = loaded.manager().list_channels();
+        channels.iter().any(|channel| !channel.pending_inbound_htlcs.is_empty() || is_announced(channel))
     }
 
     /// Until when the LSP may still say what it knows of one of our channels; none: it has, or it had its time.

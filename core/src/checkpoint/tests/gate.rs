@@ -321,6 +321,33 @@ async fn each_update_add_htlc_is_counted_so_that_a_goodbye_can_tell_whether_a_pa
     assert_eq!(pair.wallet.loaded.messages().htlcs_added(), 1);
 }
 
+/// LDK tells of an HTLC only once a commitment holds it, and a goodbye between the two would leave it in the peer's channel unheard.
+#[tokio::test]
+async fn an_htlc_is_pending_from_its_announcement_to_its_commitment_or_the_end_of_the_connection() {
+    let mut pair = Pair::with_channel().await;
+    let channel = pair.wallet.loaded.manager().list_channels()[0].channel_id;
+    let announced = |pair: &Pair| pair.wallet.loaded.messages().has_announced(&channel);
+    let lsp = pair.lsp.id();
+    for cut in [false, true] {
+        let invoice = pair.mint(Some(5_000_000));
+        pair.pay(&invoice, 5_000_000, 144);
+        pair.lsp.turn().await;
+        let Some(MessageSendEvent::UpdateHTLCs { updates, .. }) = pair.lsp.wire.pop_front() else { unreachable!() };
+        assert!(!announced(&pair));
+        pair.wallet.loaded.messages().handle_update_add_htlc(lsp, &updates.update_add_htlcs[0]);
+        let channels = pair.wallet.loaded.manager().list_channels();
+        assert!(channels.iter().all(|channel| channel.pending_inbound_htlcs.is_empty()), "LDK tells of it by now");
+        assert!(announced(&pair));
+        if cut {
+            pair.disconnect();
+        } else {
+            pair.wallet.loaded.messages().handle_commitment_signed(lsp, &updates.commitment_signed[0]);
+        }
+        assert!(!announced(&pair));
+        pair.settle().await;
+    }
+}
+
 #[tokio::test]
 async fn the_run_loop_is_woken_by_a_message_and_by_a_fault() {
     let pair = Pair::of(&Rows::new(), &Rows::new()).await;
