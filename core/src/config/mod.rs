@@ -9,6 +9,7 @@ mod lsp;
 mod mnemonic;
 pub(crate) mod network;
 mod numbers;
+mod postgres_url;
 mod shown;
 mod store_url;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod waits;
 
 pub use mnemonic::Mnemonic;
 pub use numbers::{safe_argument, safe_integer, MAX_SAFE_INTEGER};
+pub use postgres_url::{ChannelBinding, PostgresHost, PostgresTls, PostgresUrl};
 pub use shown::{shown, stray};
 
 use crate::error::{Error, Result};
@@ -46,7 +48,7 @@ pub struct RawConfig {
     pub lsp_protocol: Option<String>,
     /// Known: mint without any I/O. Absent: learnt.
     pub jit_route: Option<RawJitRoute>,
-    /// `file:<directory>` or `memory:`.
+    /// `file:<directory>`, `postgres://…` or `memory:`.
     pub store: String,
     /// Waiting for a held wallet.
     pub lease: RawLease,
@@ -127,6 +129,15 @@ pub enum StoreUrl {
     Memory,
     /// A directory, absolute; it need not exist.
     File(std::path::PathBuf),
+    /// A PostgreSQL database.
+    Postgres(Box<PostgresUrl>),
+}
+
+impl StoreUrl {
+    /// Reads the option `store`, without what a network forbids.
+    pub fn parse(text: &str) -> Result<StoreUrl> {
+        store_url::parse(text).map_err(|what| Error::option("store", what))
+    }
 }
 
 /// How long to wait for a held wallet, and when a lease may be taken over.

@@ -4,28 +4,35 @@
 //! was written or vanished with a function's instance. So everything ambiguous in a path is refused, and on mainnet
 //! everything that does not last.
 
+use super::postgres_url;
 use super::shown::{is_hidden, is_scheme, shown, stray, QUOTES};
 use super::StoreUrl;
 use crate::error::{Error, Result};
 use bitcoin::Network;
 use std::path::{Component, Path, PathBuf};
 
-const FORMS: &str = "'file:<directory>' (as in 'file:/var/lib/wallet') and 'memory:' exist";
+const FORMS: &str =
+    "'file:<directory>' (as in 'file:/var/lib/wallet'), 'postgres://user:password@host/database' and 'memory:' exist";
 
 pub(super) fn store_url(text: &str, network: Network) -> Result<StoreUrl> {
-    let store = parse(text).map_err(|what| Error::option("store", what))?;
+    let store = StoreUrl::parse(text)?;
     if network == Network::Bitcoin {
         lasting(&store).map_err(|what| Error::option("store", what))?;
     }
     Ok(store)
 }
 
-fn parse(text: &str) -> std::result::Result<StoreUrl, String> {
+pub(super) fn parse(text: &str) -> std::result::Result<StoreUrl, String> {
     if text == "memory:" {
         return Ok(StoreUrl::Memory);
     }
     if let Some(path) = text.strip_prefix("file:") {
         return directory(path).map(StoreUrl::File);
+    }
+    if let Some(rest) = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://")) {
+        let url = postgres_url::parse(rest)
+            .map_err(|what| format!("store is a PostgreSQL URL that {what}{}", stray(text)))?;
+        return Ok(StoreUrl::Postgres(Box::new(url)));
     }
     if text.starts_with(['/', '.']) {
         return Err(format!("store is {}: write 'file:' before a directory", shown(text)));
@@ -90,10 +97,16 @@ const TEMPORARY: [&str; 7] =
     ["/tmp", "/var/tmp", "/dev/shm", "/private/tmp", "/private/var/tmp", "/var/folders", "/private/var/folders"];
 
 fn lasting(store: &StoreUrl) -> std::result::Result<(), String> {
-    let StoreUrl::File(directory) = store else {
-        return Err("store is 'memory:', which forgets the channels, and with them the money, when the process ends; \
-                    on mainnet use a store that lasts"
-            .to_owned());
+    let directory = match store {
+        StoreUrl::File(directory) => directory,
+        StoreUrl::Postgres(_) => return Ok(()),
+        StoreUrl::Memory => {
+            return Err(
+                "store is 'memory:', which forgets the channels, and with them the money, when the process ends; \
+                        on mainnet use a store that lasts"
+                    .to_owned(),
+            );
+        }
     };
     let directory = without_dots(directory);
     // A TMPDIR of "/" or "." says nothing about what is temporary.

@@ -13,6 +13,7 @@ pub mod bounded;
 pub mod claim;
 pub mod file;
 pub mod memory;
+pub mod postgres;
 
 use crate::config::{StoreUrl, TakeOver};
 use crate::error::{Error, Result};
@@ -227,5 +228,6 @@ pub fn open(url: &StoreUrl, wallet: WalletId) -> Box<dyn Store> {
     match url {
         StoreUrl::Memory => Box::new(memory::MemoryStore::open(wallet)),
         StoreUrl::File(directory) => Box::new(file::FileStore::open(directory, wallet)),
+        StoreUrl::Postgres(url) => Box::new(postgres::PostgresStore::open(url, wallet)),
     }
 }

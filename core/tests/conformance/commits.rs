@@ -1,6 +1,6 @@
 //! What a commit writes, and when it must not.
 
-use super::{batch, claim, commit, nonce, reopened, rows_of, Place};
+use super::{batch, claim, commit, let_go, nonce, reopened, rows_of, Place};
 use mayfly_core::store::{Batch, Epoch, Outcome, Position, Rows, Seq, Standing};
 
 pub async fn a_commit_is_loaded_by_the_next_holder(place: &impl Place) {
@@ -8,7 +8,7 @@ pub async fn a_commit_is_loaded_by_the_next_holder(place: &impl Place) {
     let at = claim(&mut *store).await.position;
     let at = commit(&mut *store, at, &batch(&[("manager", b"m1"), ("monitor/1", b"x")])).await;
     commit(&mut *store, at, &batch(&[("manager", b"m2")])).await;
-    drop(store);
+    let_go(store, at).await;
     let snapshot = reopened(place).await;
     assert_eq!(snapshot.position.seq, Seq(2));
     assert_eq!(snapshot.rows, rows_of(&[("manager", b"m2"), ("monitor/1", b"x")]));
@@ -25,7 +25,7 @@ pub async fn a_later_put_replaces_and_a_delete_removes(place: &impl Place) {
     let mut back = batch(&[("a", b"again")]);
     back.delete("c");
     commit(&mut *store, at, &back).await;
-    drop(store);
+    let_go(store, at).await;
     assert_eq!(reopened(place).await.rows, rows_of(&[("a", b"again"), ("b", b"22")]));
 }
 
@@ -45,7 +45,7 @@ pub async fn a_commit_at_a_wrong_seq_writes_nothing_and_ends_the_holder(place: &
     for seq in [Seq(0), Seq(2), Seq(3), Seq(u64::MAX)] {
         assert_eq!(store.commit(Position { seq, ..at }, nonce(), &wrong).await, Outcome::Fenced, "{seq:?}");
     }
-    drop(store);
+    let_go(store, at).await;
     let snapshot = reopened(place).await;
     assert_eq!((snapshot.position.seq, snapshot.rows), (Seq(1), rows_of(&[("a", b"1")])));
 }
@@ -66,7 +66,7 @@ pub async fn a_commit_of_an_older_epoch_writes_nothing_and_ends_the_holder(place
     assert_eq!(holder.commit(future, nonce(), &change).await, Outcome::Fenced);
     // 3. The holder goes on as if nothing had been.
     commit(&mut *holder, at, &batch(&[("a", b"holder")])).await;
-    drop(holder);
+    let_go(holder, at).await;
     let snapshot = reopened(place).await;
     assert_eq!((snapshot.position.seq, snapshot.rows), (Seq(1), rows_of(&[("a", b"holder")])));
 }
@@ -85,7 +85,7 @@ pub async fn the_same_nonce_again_is_committed_once(place: &impl Place) {
         assert_eq!(store.commit(at, name, &change).await, Outcome::Committed(Seq(1)));
     }
     commit(&mut *store, Position { seq: Seq(1), ..at }, &batch(&[("b", b"2")])).await;
-    drop(store);
+    let_go(store, at).await;
     let snapshot = reopened(place).await;
     assert_eq!((snapshot.position.seq, snapshot.rows), (Seq(2), rows_of(&[("a", b"1"), ("b", b"2")])));
 }
@@ -96,7 +96,7 @@ pub async fn another_nonce_at_an_old_seq_is_refused(place: &impl Place) {
     commit(&mut *store, at, &batch(&[("a", b"1")])).await;
     // Two writers under one lease, or one that lost count: its memory is not the wallet, so it is over, as if fenced.
     assert_eq!(store.commit(at, nonce(), &batch(&[("a", b"other")])).await, Outcome::Fenced);
-    drop(store);
+    let_go(store, at).await;
     assert_eq!(reopened(place).await.rows, rows_of(&[("a", b"1")]));
 }
 
@@ -110,6 +110,6 @@ pub async fn a_nonce_of_two_commits_ago_is_refused(place: &impl Place) {
     assert_eq!(store.commit(at, old, &change).await, Outcome::Fenced);
     assert_eq!(store.commit(at1, old, &change).await, Outcome::Fenced);
     commit(&mut *store, at2, &batch(&[("b", b"3")])).await;
-    drop(store);
+    let_go(store, at).await;
     assert_eq!(reopened(place).await.rows, rows_of(&[("a", b"2"), ("b", b"3")]));
 }

@@ -1,8 +1,11 @@
 //! Who holds the wallet, and who no longer does.
 
-use super::{batch, claim, claimant, commit, nonce, reopened, Place};
+use super::races::patient;
+use super::{batch, claim, claimant, commit, let_go, nonce, reopened, Place};
 use mayfly_core::error::Code;
-use mayfly_core::store::{Epoch, Outcome, Position, Rows, Seq, Standing};
+use mayfly_core::store::claim::claim_within;
+use mayfly_core::store::{Claimant, Epoch, Outcome, Position, Rows, Seq, Standing};
+use std::time::Duration;
 
 pub async fn a_fresh_wallet_is_empty_at_seq_0(place: &impl Place) {
     let snapshot = reopened(place).await;
@@ -51,11 +54,22 @@ pub async fn a_released_wallet_is_free_and_its_last_holder_is_over(place: &impl 
     assert_eq!(place().claim_and_load(&claimant(1)).await.unwrap_err().code, Code::WalletLocked);
 }
 
-pub async fn a_dropped_store_gives_the_lease_back(place: &impl Place) {
+pub async fn a_dropped_store_gives_the_lease_back_at_once_or_with_its_time(place: &impl Place) {
     let mut first = place();
-    let at = claim(&mut *first).await.position;
+    let brief = Claimant { ttl: Duration::from_secs(1), ..claimant(1) };
+    let at = first.claim_and_load(&brief).await.unwrap().position;
+    let ttl = first.ttl();
     drop(first);
-    assert!(reopened(place).await.position.epoch > at.epoch);
+    let mut second = place();
+    if let Some(ttl) = ttl {
+        assert_eq!(ttl, brief.ttl);
+        let error = second.claim_and_load(&claimant(1)).await.unwrap_err();
+        assert_eq!(error.code, Code::WalletLocked);
+        assert!(error.retry_after.is_some_and(|after| after <= ttl), "{error:?}");
+    }
+    let won = claim_within(&mut *second, &claimant(2), &patient()).await.unwrap().position;
+    assert_eq!(won, Position { epoch: Epoch(at.epoch.0 + 1), ..at });
+    let_go(second, won).await;
 }
 
 pub async fn a_release_with_a_stale_position_gives_nothing_back(place: &impl Place) {

@@ -33,7 +33,7 @@ pub async fn random_commits_match_a_model(place: &impl Place) {
         match dice.roll(10) {
             // Let go and come back.
             0 => {
-                if dice.roll(2) == 0 {
+                if dice.roll(2) == 0 || store.ttl().is_some() {
                     store.release(at).await.unwrap();
                 }
                 store = place();

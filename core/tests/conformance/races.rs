@@ -1,6 +1,6 @@
 //! Holders that contend, in threads that really run at the same time, and claims that wait.
 
-use super::{batch, claim, claimant, commit, reopened, rows_of, Place};
+use super::{batch, claim, claimant, commit, let_go, reopened, rows_of, Place};
 use mayfly_core::config::{LeasePolicy, TakeOver};
 use mayfly_core::error::{Code, Error};
 use mayfly_core::store::claim::claim_within;
@@ -29,10 +29,13 @@ pub async fn of_many_claims_at_once_exactly_one_wins(place: &impl Place) {
         let results = in_threads(THREADS, async |i| {
             let mut store = place();
             start.wait();
-            let result = store.claim_and_load(&claimant(i)).await.map(|snapshot| snapshot.position.epoch);
+            let result = store.claim_and_load(&claimant(i)).await.map(|snapshot| snapshot.position);
             // Nobody lets go before everybody has tried.
             end.wait();
-            result
+            if let Ok(at) = result {
+                let_go(store, at).await;
+            }
+            result.map(|at| at.epoch)
         });
         let won: Vec<_> = results.iter().filter_map(|result| result.as_ref().ok()).collect();
         assert_eq!(won, [&Epoch(round)], "{results:?}");
@@ -41,7 +44,7 @@ pub async fn of_many_claims_at_once_exactly_one_wins(place: &impl Place) {
     }
 }
 
-fn patient() -> LeasePolicy {
+pub(super) fn patient() -> LeasePolicy {
     LeasePolicy {
         ttl: Duration::from_secs(8),
         attempts: u32::MAX,
@@ -99,7 +102,7 @@ pub async fn a_dropped_waiting_claim_leaves_nothing_behind(place: &impl Place) {
         checked = holder.check(at) => assert_eq!(checked.unwrap(), Standing::Held(Seq(0))),
     }
     commit(&mut *holder, at, &batch(&[("a", b"1")])).await;
-    drop(holder);
+    let_go(holder, at).await;
     // Free for anyone, though the store that waited is still there.
     assert_eq!(reopened(place).await.position.epoch, Epoch(at.epoch.0 + 1));
 }

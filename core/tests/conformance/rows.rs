@@ -1,6 +1,6 @@
 //! Which rows come back, through a claim and through a read.
 
-use super::{batch, claim, commit, nonce, reopened, rows_of, Place};
+use super::{batch, claim, commit, let_go, nonce, reopened, rows_of, Place};
 use mayfly_core::store::{Batch, Outcome, Position, Rows, Seq, Standing, COLD_PREFIX};
 
 pub async fn cold_rows_are_not_loaded_but_read(place: &impl Place) {
@@ -15,7 +15,7 @@ pub async fn cold_rows_are_not_loaded_but_read(place: &impl Place) {
     change.put(cold2.clone(), b"c2".to_vec());
     change.put(COLD_PREFIX, b"c0".to_vec());
     commit(&mut *store, at, &change).await;
-    drop(store);
+    let_go(store, at).await;
     assert_eq!(reopened(place).await.rows, rows_of(hot));
     let cold = rows_of(&[(COLD_PREFIX, b"c0"), (&cold1, b"c1"), (&cold2, b"c2")]);
     assert_eq!(place().read(&[COLD_PREFIX]).await.unwrap(), cold);
@@ -85,7 +85,7 @@ pub async fn a_reader_without_a_lease_sees_what_is_committed_beside_the_holder(p
     assert_eq!(reader.read(&[""]).await.unwrap(), rows_of(&[("a", b"2"), ("b", b"2")]));
     // Reading took nothing from the holder, and works after it, too.
     assert_eq!(holder.check(at).await.unwrap(), Standing::Held(Seq(2)));
-    drop(holder);
+    let_go(holder, at).await;
     assert_eq!(reader.read(&["b"]).await.unwrap(), rows_of(&[("b", b"2")]));
 }
 
@@ -101,7 +101,7 @@ pub async fn values_of_a_megabyte_and_empty_values_come_back_as_they_were(place:
     let at = commit(&mut *store, at, &batch(&[("large", &large), ("empty", b""), ("zeros", &[0; 100])])).await;
     let larger: Vec<u8> = large.iter().rev().copied().collect();
     commit(&mut *store, at, &batch(&[("large", &larger), ("copy", &large)])).await;
-    drop(store);
+    let_go(store, at).await;
     let snapshot = reopened(place).await;
     assert!(snapshot.rows == rows_of(&[("copy", &large), ("empty", b""), ("large", &larger), ("zeros", &[0; 100])]));
 }
@@ -114,7 +114,7 @@ pub async fn many_rows_come_back_as_they_were(place: &impl Place) {
         change.put(format!("row/{i}"), i.to_be_bytes().to_vec());
     }
     commit(&mut *store, at, &change).await;
-    drop(store);
+    let_go(store, at).await;
     assert!(reopened(place).await.rows == *change.puts());
 }
 
@@ -126,7 +126,7 @@ pub async fn keys_of_any_text_come_back_in_order(place: &impl Place) {
         ["", " ", "'; DROP TABLE item; --", "A", "a", "é", "\u{10ffff}", "\u{d7ff}x", "\u{e000}", "a\"b\\c", &long];
     let all: Vec<(&str, &[u8])> = keys.iter().map(|key| (*key, key.as_bytes())).collect();
     commit(&mut *store, at, &batch(&all)).await;
-    drop(store);
+    let_go(store, at).await;
     assert_eq!(reopened(place).await.rows, rows_of(&all));
     for (key, value) in &all {
         let found = place().read(&[key]).await.unwrap();

@@ -222,7 +222,7 @@ fn a_store_that_is_unknown_or_ambiguous_is_refused() {
         ("memory", "'memory:'"),
         ("memory:x", "can't have"),
         ("sqlite:/x", "'file:<directory>'"),
-        ("postgres://user:pa/ss@db/x", "'postgres:'"),
+        ("postgres://user:pa/ss@db/x", "percent-encode"),
         ("vss+https://x", "'vss+https:'"),
         ("/var/lib/wallet", "write 'file:' before"),
         ("./wallet", "write 'file:' before"),

@@ -1,0 +1,310 @@
+//! `postgres://…`, wallets in a PostgreSQL database: one writer each, on any machine.
+//!
+//! The lease is a row with a time to live, judged by the server's clock; its epoch and sequence number are the fence, checked by each
+//! commit in the statement that writes (`postgres/sql.rs`). A holder that froze may try what it likes when it thaws: it is refused.
+//!
+//! What must hold:
+//! * Each operation is one round trip on a connection that is there, and never a transaction over several.
+//! * An operation takes the connection out of the store and puts it back when it is done, so what cuts it short closes the connection,
+//!   and a dropped store leaves no socket (`postgres/link.rs`). The lease of a store that is only dropped ends with its time.
+//! * A reply that is lost is never guessed at. Every operation can be repeated: a commit is known by its nonce, a claim by its holder
+//!   id. So what fails on a connection that had been idle, which the server or something between may have closed, is asked once more
+//!   on a new one.
+//! * Holder ids are drawn when claiming: a cloned process has none but what it claimed itself.
+
+mod fault;
+mod link;
+mod schema;
+mod sql;
+mod tls;
+
+pub use schema::{CREATE as SCHEMA, GRANTS};
+
+use super::{
+    Batch, Claimant, Nonce, Outcome, Position, Rows, Seq, Server, Snapshot, Standing, Store, StoreFuture, WalletId,
+};
+use crate::config::PostgresUrl;
+use crate::entropy;
+use crate::error::{Code, Error, Result};
+use crate::net::dns::Resolver;
+use fault::Fault;
+use link::Link;
+use sql::{Claim, Found, Hold, HolderId};
+use std::time::Duration;
+use tokio_postgres::Client;
+
+/// A holder that released in the same instant, or a lease that is about to end: no sooner than a round trip.
+const SOONEST_RETRY: Duration = Duration::from_millis(50);
+
+/// Claims whose fate is unknown are remembered up to here: more than a policy's attempts come to.
+const CLAIMS_REMEMBERED: usize = 16;
+
+/// A wallet's store in a PostgreSQL database.
+pub struct PostgresStore {
+    wallet: WalletId,
+    url: PostgresUrl,
+    resolver: Resolver,
+    link: Option<Link>,
+    held: Option<Held>,
+    /// Ids of ours that may stand in the lease's row.
+    ours: Vec<HolderId>,
+    ttl: Duration,
+}
+
+#[derive(Clone, Copy)]
+struct Held {
+    holder: HolderId,
+    epoch: u64,
+}
+
+impl PostgresStore {
+    /// Does no I/O.
+    pub fn open(url: &PostgresUrl, wallet: WalletId) -> Self {
+        PostgresStore {
+            wallet,
+            url: url.clone(),
+            resolver: Resolver::new(),
+            link: None,
+            held: None,
+            ours: Vec::new(),
+            ttl: Claimant::of_process(0).ttl,
+        }
+    }
+
+    /// Asks on the connection that is there, or a new one.
+    async fn ask<T>(
+        &mut self,
+        question: impl AsyncFn(&Client) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, Fault> {
+        if let Some(mut link) = self.link.take() {
+            if !link.is_over().await {
+                match link.ask(&question).await {
+                    Err(fault) if fault.ends_the_connection() => {
+                        tracing::debug!(?fault, "the connection to PostgreSQL was lost; asking once more on a new one");
+                    }
+                    answer => {
+                        self.link = Some(link);
+                        return answer;
+                    }
+                }
+            }
+        }
+        let mut link = Link::open(&self.url, &self.resolver).await?;
+        let answer = link.ask(&question).await;
+        if !matches!(&answer, Err(fault) if fault.ends_the_connection()) {
+            self.link = Some(link);
+        }
+        answer
+    }
+
+    async fn claim(&mut self, claimant: &Claimant) -> Result<Snapshot> {
+        self.held = None;
+        self.ttl = claimant.ttl;
+        let holder: HolderId = entropy::random();
+        let mut is_new = false;
+        // At most: no tables, then no row, then the claim.
+        for _ in 0..3 {
+            match self.try_claim(claimant, &holder, is_new).await {
+                Ok((Found { lease: None, .. }, _)) => is_new = true,
+                Ok((found, server)) => return self.judged(holder, found, server),
+                Err(fault) if fault.is_no_table() => {
+                    self.make_tables().await.map_err(|fault| fault.into_error(&self.url))?;
+                    is_new = true;
+                }
+                Err(fault) => return Err(fault.into_error(&self.url)),
+            }
+        }
+        Err(Fault::Lost("the wallet's row is gone as soon as it is made".to_owned()).into_error(&self.url))
+    }
+
+    async fn try_claim(
+        &mut self,
+        claimant: &Claimant,
+        holder: &HolderId,
+        is_new: bool,
+    ) -> Result<(Found, Option<Server>), Fault> {
+        let (wallet, before) = (self.wallet, self.ours.clone());
+        if self.ours.len() == CLAIMS_REMEMBERED {
+            self.ours.remove(0);
+        }
+        self.ours.push(*holder);
+        self.ask(async |client: &Client| {
+            let claim = Claim { wallet: &wallet, claimant, holder, ours: &before };
+            let row = async {
+                if is_new {
+                    claim.make_row(client).await?;
+                }
+                Ok(())
+            };
+            // Polled, and so sent, in this order.
+            let (row, taken, found, server) =
+                tokio::join!(biased; row, claim.take(client), claim.load(client), sql::server(client));
+            row?;
+            let found = Found { taken: taken?, ..found? };
+            // A role that may not ask for the server's identity does without.
+            Ok((found, server.unwrap_or(None)))
+        })
+        .await
+    }
+
+    async fn make_tables(&mut self) -> Result<(), Fault> {
+        let mut link = match self.link.take() {
+            Some(link) => link,
+            None => Link::open(&self.url, &self.resolver).await?,
+        };
+        schema::create(&mut link).await?;
+        self.link = Some(link);
+        Ok(())
+    }
+
+    fn judged(&mut self, holder: HolderId, found: Found, server: Option<Server>) -> Result<Snapshot> {
+        let Found { taken, lease, rows, newest_row } = found;
+        let Some(lease) = lease else { return Err(Fault::closed().into_error(&self.url)) };
+        if taken.is_none() {
+            // It did not get the lease, and will not.
+            self.ours.retain(|ours| *ours != holder);
+        }
+        if lease.version != schema::VERSION {
+            return Err(schema::foreign(lease.version, &self.url));
+        }
+        if lease.is_standby {
+            return Err(fault::read_only(&self.url, "it is in recovery"));
+        }
+        if lease.synchronous_commit == "off" {
+            let message = format!(
+                "PostgreSQL at {} has synchronous_commit = off for this role, so it may forget what it said is committed, and the \
+                 money with it; run ALTER ROLE … SET synchronous_commit = on",
+                self.url
+            );
+            return Err(Error::option("store", message));
+        }
+        // Taken, and perhaps taken over before the load: then the load has the new holder, and no rows.
+        let ours = taken.filter(|taken| lease.is_ours && lease.position == *taken);
+        let Some(position) = ours else { return Err(Error::locked(lease.holder, lease.left.max(SOONEST_RETRY))) };
+        if newest_row > position.seq.0 {
+            return Err(Error::new(
+                Code::StateCorrupt,
+                format!(
+                    "PostgreSQL at {} has a row of commit {newest_row} in a wallet whose last commit is {}: somebody restored a part \
+                     of the tables of the schema mayfly; restore all of it to one instant",
+                    self.url, position.seq.0
+                ),
+            ));
+        }
+        self.ours = vec![holder];
+        self.held = Some(Held { holder, epoch: position.epoch.0 });
+        Ok(Snapshot { position, rows, server, moved: false })
+    }
+
+    /// The lease of that position, if it is the one that was claimed here.
+    fn held_at(&self, at: Position) -> Option<(WalletId, HolderId, i64)> {
+        let held = self.held.filter(|held| held.epoch == at.epoch.0)?;
+        Some((self.wallet, held.holder, i64::try_from(held.epoch).ok()?))
+    }
+
+    async fn write(&mut self, at: Position, nonce: Nonce, batch: &Batch) -> Outcome {
+        // The number after the last one that PostgreSQL can count is none.
+        let seq = i64::try_from(at.seq.0).ok().filter(|seq| *seq < i64::MAX);
+        let (Some((wallet, holder, epoch)), Some(seq)) = (self.held_at(at), seq) else { return Outcome::Fenced };
+        let ttl = self.ttl;
+        let hold = Hold { wallet: &wallet.0, holder: &holder, epoch, ttl };
+        match self.ask(async |client: &Client| hold.commit(client, seq, nonce, batch).await).await {
+            Ok(Some(seq)) => return Outcome::Committed(seq),
+            Ok(None) => {}
+            Err(fault) => return Outcome::Unknown(fault.into_error(&self.url)),
+        }
+        // Not written, or written by the same bytes before: the lease's row knows.
+        match self.ask(async |client: &Client| hold.resolve(client).await).await {
+            Err(fault) => Outcome::Unknown(fault.into_error(&self.url)),
+            Ok(None) => Outcome::Fenced,
+            Ok(Some(lease)) if lease.epoch != at.epoch.0 || lease.holder.as_deref() != Some(holder.as_slice()) => {
+                Outcome::Fenced
+            }
+            Ok(Some(lease))
+                if lease.seq == at.seq.0 + 1 && lease.last_commit.as_deref() == Some(nonce.0.as_slice()) =>
+            {
+                Outcome::Committed(Seq(lease.seq))
+            }
+            Ok(Some(lease)) if lease.seq == at.seq.0 => {
+                Outcome::Unknown(Fault::Lost("the commit was not applied".to_owned()).into_error(&self.url))
+            }
+            Ok(Some(_)) => Outcome::Fenced,
+        }
+    }
+
+    async fn renew(&mut self, at: Position) -> Result<Standing> {
+        let Some((wallet, holder, epoch)) = self.held_at(at) else { return Ok(Standing::Fenced) };
+        let hold = Hold { wallet: &wallet.0, holder: &holder, epoch, ttl: self.ttl };
+        let seq = self.ask(async |client: &Client| hold.renew(client).await).await;
+        Ok(seq.map_err(|fault| fault.into_error(&self.url))?.map_or(Standing::Fenced, Standing::Held))
+    }
+
+    async fn let_go(&mut self, at: Position) -> Result<()> {
+        let Some((wallet, holder, epoch)) = self.held_at(at) else { return Ok(()) };
+        let hold = Hold { wallet: &wallet.0, holder: &holder, epoch, ttl: self.ttl };
+        self.ask(async |client: &Client| hold.release(client).await)
+            .await
+            .map_err(|fault| fault.into_error(&self.url))?;
+        self.held = None;
+        self.ours.clear();
+        Ok(())
+    }
+
+    async fn rows(
+        &mut self,
+        question: impl AsyncFn(&Client) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error>,
+    ) -> Result<Rows> {
+        let answer = match self.ask(async |client: &Client| sql::rows_read(&question(client).await?)).await {
+            // Where nobody has claimed yet, there is nothing.
+            Err(fault) if fault.is_no_table() => return Ok(Rows::new()),
+            answer => answer,
+        };
+        let (version, is_standby, rows) = answer.map_err(|fault| fault.into_error(&self.url))?;
+        match version {
+            _ if is_standby => Err(fault::read_only(&self.url, "it is in recovery")),
+            Some(schema::VERSION) => Ok(rows),
+            version => Err(schema::foreign(version.unwrap_or(0), &self.url)),
+        }
+    }
+}
+
+impl Store for PostgresStore {
+    fn claim_and_load<'a>(&'a mut self, claimant: &'a Claimant) -> StoreFuture<'a, Result<Snapshot>> {
+        Box::pin(self.claim(claimant))
+    }
+
+    fn commit<'a>(&'a mut self, at: Position, nonce: Nonce, batch: &'a Batch) -> StoreFuture<'a, Outcome> {
+        Box::pin(self.write(at, nonce, batch))
+    }
+
+    fn ttl(&self) -> Option<Duration> {
+        Some(self.ttl)
+    }
+
+    fn check<'a>(&'a mut self, at: Position) -> StoreFuture<'a, Result<Standing>> {
+        Box::pin(self.renew(at))
+    }
+
+    fn release<'a>(&'a mut self, at: Position) -> StoreFuture<'a, Result<()>> {
+        Box::pin(self.let_go(at))
+    }
+
+    fn read<'a>(&'a mut self, prefixes: &'a [&'a str]) -> StoreFuture<'a, Result<Rows>> {
+        Box::pin(async move {
+            let wallet = self.wallet;
+            self.rows(async |client: &Client| sql::read(client, &wallet, prefixes).await).await
+        })
+    }
+
+    fn read_last<'a>(
+        &'a mut self,
+        prefix: &'a str,
+        before: Option<&'a str>,
+        limit: usize,
+    ) -> StoreFuture<'a, Result<Rows>> {
+        Box::pin(async move {
+            let wallet = self.wallet;
+            self.rows(async |client: &Client| sql::read_last(client, &wallet, prefix, before, limit).await).await
+        })
+    }
+}

@@ -1,0 +1,46 @@
+//! The PostgreSQL server that tests use: `MAYFLY_TEST_POSTGRES` is the URL of a superuser of a scratch server, which `npm test` sets.
+//! Without it the tests that need one say so and pass.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    missing_docs,
+    dead_code,
+    reason = "support of tests, each of which uses a part"
+)]
+
+use mayfly_core::config::{PostgresUrl, StoreUrl};
+use mayfly_core::entropy;
+use mayfly_core::store::{self, Store, WalletId};
+
+/// The scratch server, if there is one.
+pub fn server() -> Option<PostgresUrl> {
+    #[allow(clippy::disallowed_methods, reason = "the scripts that start a server for the tests say where it is")]
+    let url = std::env::var("MAYFLY_TEST_POSTGRES").ok();
+    if url.is_none() {
+        println!("skipped: MAYFLY_TEST_POSTGRES is not set; `npm test` starts a server and sets it");
+    }
+    url.map(|url| parse(&url))
+}
+
+pub fn parse(url: &str) -> PostgresUrl {
+    match StoreUrl::parse(url).expect("a store's URL") {
+        StoreUrl::Postgres(url) => *url,
+        other => panic!("{other:?} is no PostgreSQL"),
+    }
+}
+
+/// A wallet that nobody has used.
+pub fn fresh_wallet() -> WalletId {
+    WalletId(entropy::random())
+}
+
+/// A place of a fresh wallet on that server.
+pub fn place_on(url: PostgresUrl) -> impl Fn() -> Box<dyn Store> + Sync {
+    let (url, wallet) = (StoreUrl::Postgres(Box::new(url)), fresh_wallet());
+    move || store::open(&url, wallet)
+}

@@ -1,0 +1,11 @@
+//! The PostgreSQL store against the suite of all stores, on a real server.
+
+#[macro_use]
+mod conformance;
+mod postgres;
+
+fn place() -> Option<impl conformance::Place> {
+    postgres::server().map(postgres::place_on)
+}
+
+store_conformance!(postgres_store, super::place);
