@@ -128,12 +128,11 @@ pub(super) fn parse(rest: &str) -> Parsed<PostgresUrl> {
         return Err("contains whitespace or a character that can't be seen; remove it, or percent-encode it".to_owned());
     }
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (server, path) = rest.split_at(end);
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    if (!server.contains('@') && path.contains('@')) || rest.contains('#') {
+    let (server, after) = rest.split_at(end);
+    let (path, query) = after.split_once('?').unwrap_or((after, ""));
+    if (!server.contains('@') && after.contains('@')) || rest.contains('#') {
         return Err(
-            "has '/', '?' or '#' in the user or the password; percent-encode it ('/' is %2F, '?' is %3F, '#' is %23)"
-                .to_owned(),
+            "has '/', '?' or '#' before the '@'; percent-encode it ('/' is %2F, '?' is %3F, '#' is %23)".to_owned()
         );
     }
     let mut parameters = parameters(query)?;

@@ -11,8 +11,7 @@ use crate::error::{Error, Result};
 use bitcoin::Network;
 use std::path::{Component, Path, PathBuf};
 
-const FORMS: &str =
-    "'file:<directory>' (as in 'file:/var/lib/wallet'), 'postgres://user:password@host/database' and 'memory:' exist";
+const FORMS: &str = "'file:<directory>' (as in 'file:/var/lib/wallet'), 'postgres://…' and 'memory:' exist";
 
 pub(super) fn store_url(text: &str, network: Network) -> Result<StoreUrl> {
     let store = StoreUrl::parse(text)?;

@@ -1,6 +1,7 @@
 //! Options as users write them, good and bad: `texts` and `numbers` by kind, `secrets` for what no error may show.
 
 mod numbers;
+mod postgres;
 mod secrets;
 mod texts;
 
