@@ -9,11 +9,12 @@
 
 use crate::config::{network, Mnemonic};
 use crate::error::{Code, Error, Result};
+use crate::keyed_hash::keyed_hash;
 use crate::onchain::{Account, Signer};
-use crate::store::WalletId;
+use crate::store::{StoreKey, WalletId};
 use crate::{clock, entropy};
 use bitcoin::bip32::Xpriv;
-use bitcoin::hashes::{hmac, sha256, Hash, HashEngine, Hmac};
+use bitcoin::hashes::{sha256, Hash, HashEngine};
 use bitcoin::secp256k1::ecdsa::RecoverableSignature;
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::Network;
@@ -147,6 +148,14 @@ impl Keys {
         WalletId(keyed_hash(&key, &parts))
     }
 
+    /// What seals the wallet's rows in a store that others can read.
+    pub fn store_key(&self, network: Network) -> StoreKey {
+        // Rows are opened with this for ever: no byte of it may change. The wallet's id is in it, so that nobody sees that two
+        // networks' wallets are of one mnemonic.
+        let key = self.seed.key_for("mayfly store key");
+        StoreKey::new(keyed_hash(&key, &[b"mayfly store".as_slice(), &self.wallet_id(network).0]))
+    }
+
     /// Signs with the node's key.
     pub(crate) fn sign_invoice(&self, invoice: &RawBolt11Invoice) -> Result<RecoverableSignature> {
         self.signer.sign_invoice(invoice, Recipient::Node).map_err(|()| internal("a signer that refuses invoices"))
@@ -181,16 +190,6 @@ fn unique_start() -> (u64, u32) {
     static STARTS: AtomicU32 = AtomicU32::new(0);
     let clock = u64::try_from(clock::now().as_nanos()).unwrap_or(u64::MAX);
     (clock ^ u64::from_ne_bytes(entropy::random()), STARTS.fetch_add(1, Ordering::Relaxed))
-}
-
-/// HMAC-SHA256 over the parts, each with its length before it, so that no two lists of parts hash alike.
-fn keyed_hash(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
-    let mut engine = hmac::HmacEngine::<sha256::Hash>::new(key);
-    for part in parts {
-        engine.input(&(part.len() as u64).to_be_bytes());
-        engine.input(part);
-    }
-    Hmac::from_engine(engine).to_byte_array()
 }
 
 /// What can't happen with any mnemonic that anyone will ever draw.

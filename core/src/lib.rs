@@ -27,6 +27,7 @@ pub mod failpoint;
 mod fuzz;
 pub mod guard;
 pub mod invoice;
+mod keyed_hash;
 pub mod keys;
 pub mod ldk;
 pub mod lock;

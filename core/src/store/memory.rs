@@ -67,6 +67,11 @@ impl MemoryWallet {
         self.state().to_lose.push_back(what);
     }
 
+    /// Changes rows behind every holder's back, as whoever has a database's password can.
+    pub fn tamper(&self, change: impl FnOnce(&mut Rows)) {
+        change(&mut self.state().rows);
+    }
+
     /// Where the wallet is now.
     pub fn position(&self) -> Position {
         let state = self.state();

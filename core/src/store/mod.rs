@@ -14,6 +14,9 @@ pub mod claim;
 pub mod file;
 pub mod memory;
 pub mod postgres;
+pub mod sealed;
+
+pub use sealed::StoreKey;
 
 use crate::config::{StoreUrl, TakeOver};
 use crate::error::{Error, Result};
@@ -30,6 +33,10 @@ pub type Rows = BTreeMap<String, Vec<u8>>;
 
 /// Rows under this prefix are not loaded by a claim: what grows with each payment lives here, so that boot stays flat (P7).
 pub const COLD_PREFIX: &str = "ledger";
+
+/// Rows of this class are `ledger-times/<16 hexadecimal digits of an instant>/<rest>`. A store that hides keys leaves the digits in
+/// clear, so that `read_last` finds the newest.
+pub const DATED_CLASS: &str = "ledger-times/";
 
 /// A wallet's name in a store: a keyed hash of (network, node id), so that a store never learns the node id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -210,7 +217,10 @@ pub trait Store {
     /// Gives the lease back, if it is still ours. Dropping a store releases what its process alone held, too.
     fn release<'a>(&'a mut self, at: Position) -> StoreFuture<'a, Result<()>>;
 
-    /// The rows whose keys start with one of the prefixes, from the last commit of whoever holds the wallet. Needs no lease.
+    /// The rows whose keys start with one of the prefixes, all from one commit: the last of whoever holds the wallet. Needs no lease.
+    ///
+    /// A prefix is `""` for every row, or ends in `/`, or is a whole key with which no other key starts: a store that hides keys knows
+    /// no others.
     fn read<'a>(&'a mut self, prefixes: &'a [&'a str]) -> StoreFuture<'a, Result<Rows>>;
 
     /// Of the rows whose keys start with the prefix and stand before `before`, the last `limit` in the order of their keys. Reads

@@ -18,7 +18,8 @@ pub async fn cold_rows_are_not_loaded_but_read(place: &impl Place) {
     let_go(store, at).await;
     assert_eq!(reopened(place).await.rows, rows_of(hot));
     let cold = rows_of(&[(COLD_PREFIX, b"c0"), (&cold1, b"c1"), (&cold2, b"c2")]);
-    assert_eq!(place().read(&[COLD_PREFIX]).await.unwrap(), cold);
+    let classes = [&format!("{COLD_PREFIX}/"), COLD_PREFIX, &format!("{COLD_PREFIX}-times/")];
+    assert_eq!(place().read(&classes).await.unwrap(), cold);
 }
 
 pub async fn prefixes_select_exactly_what_starts_with_them(place: &impl Place) {
@@ -36,8 +37,9 @@ pub async fn prefixes_select_exactly_what_starts_with_them(place: &impl Place) {
         // Nothing in a prefix is a wildcard, and a row under two prefixes comes once.
         (&["b%"][..], &all[4..5]),
         (&["b_"][..], &all[5..6]),
-        (&["a", "a/", "bx"][..], &[&all[..4], &all[6..]].concat()[..]),
+        (&["a/2", "a/", "bx"][..], &[&all[1..3], &all[6..]].concat()[..]),
         (&["zz"][..], &all[..0]),
+        (&["zz/"][..], &all[..0]),
     ] {
         assert_eq!(reader.read(prefixes).await.unwrap(), rows_of(expected), "{prefixes:?}");
     }
@@ -47,7 +49,7 @@ pub async fn the_last_rows_come_from_the_end_and_no_more_than_asked_for(place: &
     let mut store = place();
     let at = claim(&mut *store).await.position;
     let all: &[(&str, &[u8])] =
-        &[("a", b"0"), ("a/1", b"1"), ("a/2", b"2"), ("a/3", b"3"), ("a0", b"4"), ("b", b"5"), ("\u{10ffff}x", b"6")];
+        &[("a", b"0"), ("a/1", b"1"), ("a/2", b"2"), ("a/3", b"3"), ("a0", b"4"), ("b", b"5"), ("\u{10ffff}/", b"6")];
     commit(&mut *store, at, &batch(all)).await;
     let mut reader = place();
     for (prefix, before, limit, expected) in [
@@ -63,8 +65,8 @@ pub async fn the_last_rows_come_from_the_end_and_no_more_than_asked_for(place: &
         ("a/", Some("zz"), 9, &all[1..4]),
         ("", None, 2, &all[5..7]),
         ("", Some("b"), 2, &all[3..5]),
-        ("\u{10ffff}", None, 9, &all[6..]),
-        ("zz", None, 9, &all[..0]),
+        ("\u{10ffff}/", None, 9, &all[6..]),
+        ("zz/", None, 9, &all[..0]),
     ] {
         let found = reader.read_last(prefix, before, limit).await.unwrap();
         assert_eq!(found, rows_of(expected), "{prefix:?} before {before:?}, {limit}");
