@@ -15,6 +15,7 @@ pub mod file;
 pub mod memory;
 pub mod postgres;
 pub mod sealed;
+pub mod seen;
 
 pub use sealed::StoreKey;
 
