@@ -109,3 +109,7 @@ pub(super) fn instant_of(key: &str) -> Option<&str> {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+#[path = "names_tests.rs"]
+mod tests;
