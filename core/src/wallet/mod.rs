@@ -18,7 +18,7 @@ pub mod row;
 pub mod settings;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-mod tests;
+pub(crate) mod tests;
 pub mod view;
 
 pub use holdings::Holdings;

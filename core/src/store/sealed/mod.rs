@@ -16,8 +16,8 @@
 //!
 //! What fails how: `STATE_CORRUPT`, with what was found and nothing changed.
 //!
-//! A commit that is sent again is sent as the same bytes: they are kept until the next one. Sealed anew it would be as safe, since
-//! the nonces are random, but then an earlier send that arrives late could put rows beside a manifest of another sending.
+//! A commit that is sent again is sent as the same bytes: they are kept until the next one. Sealed anew it would be as safe, since a
+//! nonce is never drawn twice and one transaction holds all of a commit, but it would have to be argued at each change.
 
 mod key;
 mod manifest;
@@ -116,14 +116,9 @@ impl<S: Store> SealedStore<S> {
         }
         let Some(sent) = &mut self.sent else { return Outcome::Fenced };
         let outcome = self.inner.commit(at, nonce, &sent.batch).await;
-        if let (Outcome::Committed(seq), Some(held), Some(change)) = (&outcome, &mut self.held, sent.change.take()) {
-            held.at.seq = *seq;
-            held.manifest = change.manifest;
-            for (name, seq) in change.written {
-                match seq {
-                    Some(seq) => held.written.insert(name, seq),
-                    None => held.written.remove(&name),
-                };
+        if let (Outcome::Committed(seq), Some(held)) = (&outcome, &mut self.held) {
+            if let Some(change) = sent.change.take() {
+                held.follow(*seq, change);
             }
         }
         outcome
@@ -163,6 +158,19 @@ impl<S: Store> SealedStore<S> {
                 return Ok(last_of(rows, limit));
             }
             most = most.saturating_mul(2);
+        }
+    }
+}
+
+impl Held {
+    fn follow(&mut self, seq: Seq, change: Change) {
+        self.at.seq = seq;
+        self.manifest = change.manifest;
+        for (name, seq) in change.written {
+            match seq {
+                Some(seq) => self.written.insert(name, seq),
+                None => self.written.remove(&name),
+            };
         }
     }
 }
@@ -264,3 +272,7 @@ impl<S: Store> Store for SealedStore<S> {
         })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+mod tests;

@@ -4,4 +4,4 @@ mod money;
 mod payment_policy;
 mod receipts;
 mod row;
-mod till;
+pub(crate) mod till;
