@@ -9,7 +9,9 @@ use crate::lsp::JitRoute;
 use crate::onchain::outgoing::{Confirmation, Outgoing, Purpose};
 use crate::onchain::{Chain, Coin, Place};
 use crate::store::file::FileStore;
-use crate::store::{Batch, Claimant, Nonce, Outcome, Rows, Store, WalletId};
+use crate::store::memory::MemoryWallet;
+use crate::store::sealed::SealedStore;
+use crate::store::{Batch, Claimant, Nonce, Outcome, Rows, Store, StoreKey, WalletId, COLD_PREFIX};
 use crate::wallet::row::NodeRow;
 use crate::wallet::view::ChannelSummary;
 use bitcoin::absolute::LockTime;
@@ -25,7 +27,8 @@ pub(super) fn targets() -> Vec<Target> {
     vec![
         Target::new("row-node", 40_000, &node_rows(), node_row),
         Target::new("row-outgoing", 10_000, &[outgoing_row()], outgoing),
-        Target::new("rows-outbox", 50_000, &outbox_rows(), outbox),
+        Target::new("rows-outbox", 45_000, &outbox_rows(), outbox),
+        sealed_target(),
         Target::new("sqlite", 2_000, &[database], move |input| sqlite(folder.path(), input)),
     ]
 }
@@ -172,6 +175,40 @@ fn outbox(input: &[u8]) -> bool {
     let left = Outbox::load(&rows, 0).unwrap();
     assert_eq!(left.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["new"]);
     !ids.is_empty()
+}
+
+/// Sealed rows of a small wallet: each input takes the place of each of them.
+fn sealed_target() -> Target {
+    let rows = MemoryWallet::default();
+    let store = {
+        let rows = rows.clone();
+        move || SealedStore::new(rows.store(), WALLET, &StoreKey::new([1; 32]))
+    };
+    wait(async {
+        let mut store = store();
+        let at = store.claim_and_load(&claimant()).await.unwrap().position;
+        let mut batch = Batch::default();
+        [NODE, "outbox/1", "ledger/x"].into_iter().for_each(|key| batch.put(key, vec![b'.'; 100]));
+        assert!(matches!(store.commit(at, Nonce([1; 16]), &batch).await, Outcome::Committed(_)));
+    });
+    let whole = rows.rows();
+    let seeds: Vec<Vec<u8>> = whole.values().cloned().collect();
+    Target::new("rows-sealed", 5_000, &seeds, move |input| {
+        let opens = |name: &String| {
+            rows.tamper(|rows| drop(rows.insert(name.clone(), input.to_vec())));
+            let read = wait(async { store().read(&[""]).await });
+            let claimed = wait(async { store().claim_and_load(&claimant()).await });
+            rows.tamper(|rows| *rows = whole.clone());
+            let is_cold = name.starts_with(COLD_PREFIX);
+            assert_eq!(claimed.is_ok(), is_cold || read.is_ok(), "{name}");
+            match read {
+                Ok(_) => assert!(input == whole[name], "taken for {name}"),
+                Err(error) => return refused(&error, &[Code::StateCorrupt]),
+            }
+            true
+        };
+        whole.keys().filter(|name| opens(name)).count() > 0
+    })
 }
 
 const WALLET: WalletId = WalletId([7; 32]);
