@@ -30,6 +30,7 @@ pub mod invoice;
 mod keyed_hash;
 pub mod keys;
 pub mod ldk;
+pub mod lease;
 pub mod lock;
 pub mod log;
 pub mod lsp;

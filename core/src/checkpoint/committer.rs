@@ -5,9 +5,11 @@
 
 use crate::entropy;
 use crate::error::{Code, Error, Result};
+use crate::lease::Lease;
 use crate::log::{phase, timed};
 use crate::stats::{Figures, Stats};
 use crate::store::{Batch, Nonce, Outcome, Position, Rows, Snapshot, Standing, Store};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -21,6 +23,7 @@ pub struct Committer {
     store: Box<dyn Store>,
     position: Position,
     stats: Arc<Stats>,
+    lease: Arc<Lease>,
     /// Why nothing may be written any more.
     over: Option<Error>,
     /// How long an unknown outcome is resolved before giving up.
@@ -37,6 +40,7 @@ impl Committer {
             store,
             position: snapshot.position,
             stats: Arc::default(),
+            lease: Lease::of_process(),
             over: None,
             patience,
             #[cfg(feature = "mutations")]
@@ -47,6 +51,16 @@ impl Committer {
     /// Counts its commits there.
     pub fn counting(self, stats: Arc<Stats>) -> Self {
         Committer { stats, ..self }
+    }
+
+    /// Renews that lease, of which its store tells (`LeasedStore`).
+    pub fn under(self, lease: Arc<Lease>) -> Self {
+        Committer { lease, ..self }
+    }
+
+    /// What may leave, and when.
+    pub fn lease(&self) -> &Arc<Lease> {
+        &self.lease
     }
 
     /// Writes the batch. `FENCED`: a newer holder exists. `STORE_UNAVAILABLE`: the outcome stayed unknown; the node is over,
@@ -108,6 +122,40 @@ impl Committer {
         match self.store.check(self.position).await? {
             Standing::Held(seq) if seq == self.position.seq => Ok(()),
             _ => Err(Error::fenced()),
+        }
+    }
+
+    /// A check, if one is due; `active` as [`Lease::due_at`] has it. A store that does not answer is no end: the lease grows stale, and
+    /// nothing leaves until it does. `FENCED` is one.
+    pub async fn renew(&mut self, active: bool) -> Result<()> {
+        let due = self.lease.due_at(active);
+        if due.is_none_or(|at| at > Instant::now()) {
+            return Ok(());
+        }
+        match self.check().await {
+            Err(error) if self.over.is_none() && error.code != Code::Fenced => {
+                tracing::debug!(reason = %error.message, "the lease was not renewed");
+                Ok(())
+            }
+            renewed => renewed,
+        }
+    }
+
+    /// Does that while the lease is renewed beside it.
+    pub async fn keeping<T>(&mut self, work: impl Future<Output = T>) -> Result<T> {
+        let lease = Arc::clone(&self.lease);
+        let renewing = async {
+            loop {
+                lease.due().await;
+                if let Err(error) = self.renew(true).await {
+                    return error;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            error = renewing => Err(error),
         }
     }
 
