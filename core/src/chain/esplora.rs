@@ -8,7 +8,8 @@ use super::freshness;
 use super::http::{Answer, Http};
 use crate::clock;
 use crate::config::network;
-use crate::error::{shown, Error, Result};
+use crate::error::{shown, Code, Error, Result};
+use crate::lease::Lease;
 use crate::net::dns::Resolver;
 use crate::stats::Stats;
 use crate::timeouts::Timeouts;
@@ -47,6 +48,8 @@ pub struct Esplora {
     http: Http,
     network: Network,
     sync: Duration,
+    each: Duration,
+    lease: Arc<Lease>,
 }
 
 /// The end of the best chain.
@@ -129,7 +132,18 @@ impl Esplora {
     /// # Errors
     /// `INVALID_OPTION` (`esploraUrl`).
     pub fn new(url: &str, network: Network, timeouts: &Timeouts, resolver: Resolver) -> Result<Esplora> {
-        Ok(Esplora { http: Http::new(url, timeouts, resolver)?, network, sync: timeouts.sync })
+        Ok(Esplora {
+            http: Http::new(url, timeouts, resolver)?,
+            network,
+            sync: timeouts.sync,
+            each: timeouts.chain,
+            lease: Lease::of_process(),
+        })
+    }
+
+    /// Hands out no transaction while that lease is not fresh.
+    pub fn under(self, lease: Arc<Lease>) -> Self {
+        Esplora { lease, ..self }
     }
 
     /// The best block of a server that is one of our network. No more rounds than `tip` takes: the question goes beside it.
@@ -338,9 +352,17 @@ impl Esplora {
         self.json(path, answer)
     }
 
-    /// Hands a transaction to the network. One that the network already has is `Accepted`.
+    /// Hands a transaction to the network. One that the network already has is `Accepted`. `STORE_UNAVAILABLE`: it was not handed out,
+    /// because the lease was not confirmed within the time of a request.
     pub async fn broadcast(&self, tx: &Transaction) -> Result<Broadcast> {
         let path = "/tx";
+        tokio::time::timeout(self.each, self.lease.open()).await.unwrap_or_else(|_| {
+            let (txid, ms) = (tx.compute_txid(), self.each.as_millis());
+            let what = format!(
+                "the store did not confirm this node's lease within {ms} ms, so transaction {txid} was not broadcast"
+            );
+            Err(Error::new(Code::StoreUnavailable, what + "; it goes out again whenever the wallet runs"))
+        })?;
         self.read_broadcast(path, tx, &self.http.post(path, serialize_hex(tx), SMALL).await?)
     }
 

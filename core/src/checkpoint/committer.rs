@@ -125,19 +125,19 @@ impl Committer {
         }
     }
 
-    /// A check, if one is due; `active` as [`Lease::due_at`] has it. A store that does not answer is no end: the lease grows stale, and
-    /// nothing leaves until it does. `FENCED` is one.
-    pub async fn renew(&mut self, active: bool) -> Result<()> {
-        let due = self.lease.due_at(active);
-        if due.is_none_or(|at| at > Instant::now()) {
-            return Ok(());
-        }
+    /// A check. A store that does not answer is no end if its lease expires: what waits for the answer goes on to wait.
+    pub async fn confirm(&mut self) -> Result<()> {
         match self.check().await {
-            Err(error) if self.over.is_none() && error.code != Code::Fenced => {
-                tracing::debug!(reason = %error.message, "the lease was not renewed");
-                Ok(())
-            }
-            renewed => renewed,
+            Err(error) if self.store.ttl().is_some() && self.over.is_none() && error.code != Code::Fenced => Ok(()),
+            confirmed => confirmed,
+        }
+    }
+
+    /// The same, if it is due; `active` as [`Lease::due_at`] has it.
+    pub async fn renew(&mut self, active: bool) -> Result<()> {
+        match self.lease.due_at(active) {
+            Some(at) if at <= Instant::now() => self.confirm().await,
+            _ => Ok(()),
         }
     }
 

@@ -7,6 +7,7 @@ use super::{BroadcastGate, Fault, MessageGate, PersistQueue, Recovery};
 use crate::clock;
 use crate::error::{Code, Error, Result};
 use crate::ldk::{ChainMonitor, ChannelManager, ChannelMonitor, Fees, MessageRouter, NetworkGraph, Router, Scorer};
+use crate::lease::Lease;
 use crate::log::LdkLog;
 use crate::onchain::Signer;
 use crate::store::{Batch, Rows};
@@ -76,11 +77,17 @@ impl Cut {
 impl Engine {
     /// Everything that does not depend on the wallet's state. `wake` is notified whenever the run loop should look.
     pub fn new(params: EngineParams, wake: Arc<Notify>) -> Self {
+        Engine::under(params, wake, Lease::of_process())
+    }
+
+    /// The same of a node whose lease may end before its process.
+    pub fn under(params: EngineParams, wake: Arc<Notify>, lease: Arc<Lease>) -> Self {
         let fault = Fault::new(Arc::clone(&wake));
         let queue = Arc::new(PersistQueue::new(Arc::clone(&wake)));
         let broadcasts = Arc::new(BroadcastGate::new(Arc::clone(&wake)));
         let recovery = Recovery::new(Arc::clone(&broadcasts));
-        let messages = Arc::new(MessageGate::new(Arc::clone(&queue), recovery, fault.clone(), Arc::clone(&wake)));
+        let messages =
+            Arc::new(MessageGate::new(Arc::clone(&queue), recovery, fault.clone(), Arc::clone(&wake), lease));
         let monitors = Arc::new(ChainMonitor::new(
             None,
             Arc::clone(&broadcasts),

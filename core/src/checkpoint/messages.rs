@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::failpoint::{self, Point};
 use crate::guard;
 use crate::ldk::{ChainMonitor, ChannelManager};
+use crate::lease::Lease;
 use bitcoin::constants::ChainHash;
 use bitcoin::secp256k1::PublicKey;
 use lightning::ln::msgs::*;
@@ -52,10 +53,16 @@ pub struct MessageGate {
 
 impl MessageGate {
     /// A gate without a channel manager: nothing passes yet.
-    pub fn new(queue: Arc<PersistQueue>, recovery: Recovery, fault: Fault, wake: Arc<Notify>) -> Self {
+    pub fn new(
+        queue: Arc<PersistQueue>,
+        recovery: Recovery,
+        fault: Fault,
+        wake: Arc<Notify>,
+        lease: Arc<Lease>,
+    ) -> Self {
         MessageGate {
             attached: OnceLock::new(),
-            queues: Mutex::default(),
+            queues: Mutex::new(Queues::under(lease)),
             pace: Mutex::default(),
             queue,
             recovery,

@@ -1,21 +1,27 @@
 //! Messages on their way out: held for a commit, in a cut that is being committed, waiting for the peer's word, free to go.
 //!
 //! What must hold: the messages of one peer leave in the order in which LDK made them; none passes a commit that it depends
-//! on, the one that is just being written included; none reaches another connection than the one that it was made for.
+//! on, the one that is just being written included; none reaches another connection than the one that it was made for. What needs no
+//! commit waits for an answer of the store to a question that was asked after LDK made it (`lease/`): the commit of a holder that was
+//! replaced would fail, and so would that.
 
+use crate::lease::{Lease, Stamp};
 use crate::mutation::{self, Mutation};
 use bitcoin::secp256k1::PublicKey;
 use lightning::ln::msgs::{ChannelReestablish, MessageSendEvent};
 use lightning::ln::types::ChannelId;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// See the module's head.
-#[derive(Default)]
 pub(super) struct Queues {
+    lease: Arc<Lease>,
     held: Vec<MessageSendEvent>,
+    /// Need no commit, and wait for the store's word.
+    passing: Vec<Stamped>,
     released: Vec<MessageSendEvent>,
     /// Our `channel_reestablish`, until the peer's own has shown that our state is current.
-    unspoken: Vec<MessageSendEvent>,
+    unspoken: Vec<Stamped>,
     /// Channels whose peer has shown that on this connection.
     confirmed: HashSet<(PublicKey, ChannelId)>,
     /// Channels whose peer has still to show it, and whether payments pass them when it has.
@@ -27,6 +33,12 @@ pub(super) struct Queues {
     last_disconnect: HashMap<PublicKey, u64>,
     /// Nothing is left unspoken: see `MessageGate::answer_unknown_channels`.
     speaks_first: bool,
+}
+
+/// A message, and what the store must have answered.
+struct Stamped {
+    event: MessageSendEvent,
+    stamp: Stamp,
 }
 
 /// The messages of one cut, and when they were taken.
@@ -48,6 +60,22 @@ impl Parcel {
 }
 
 impl Queues {
+    pub fn under(lease: Arc<Lease>) -> Self {
+        Queues {
+            lease,
+            held: Vec::new(),
+            passing: Vec::new(),
+            released: Vec::new(),
+            unspoken: Vec::new(),
+            confirmed: HashSet::new(),
+            awaited: HashMap::new(),
+            in_cut: None,
+            disconnects: 0,
+            last_disconnect: HashMap::new(),
+            speaks_first: false,
+        }
+    }
+
     pub fn speak_first(&mut self) {
         self.speaks_first = true;
     }
@@ -55,8 +83,12 @@ impl Queues {
     /// Takes what LDK wants to send. `clean`: no monitor is queued.
     pub fn push(&mut self, events: Vec<MessageSendEvent>, clean: bool) {
         for event in events {
-            if self.may_pass(&event, clean) || mutation::is_on(Mutation::UngatedMessages) {
-                self.let_go(event);
+            if mutation::is_on(Mutation::UngatedMessages) {
+                self.let_go(Stamped { event, stamp: Stamp::NONE });
+            } else if self.may_pass(&event, clean) {
+                let stamp = self.lease.stamp();
+                self.lease.need(stamp);
+                self.let_go(Stamped { event, stamp });
             } else {
                 self.held.push(event);
             }
@@ -77,10 +109,12 @@ impl Queues {
     /// The commit is through: its messages go, unless their connection is gone, and what waited for it alone follows.
     pub fn release(&mut self, parcel: Parcel, clean: bool) {
         self.in_cut = None;
+        // Made before these, and the commit has answered for them, too.
+        self.let_pass();
         for event in parcel.messages {
             let gone_at = recipient(&event).and_then(|peer| self.last_disconnect.get(&peer));
             if gone_at.is_none_or(|gone_at| *gone_at <= parcel.taken_at) {
-                self.let_go(event);
+                self.let_go(Stamped { event, stamp: Stamp::NONE });
             }
         }
         let held = std::mem::take(&mut self.held);
@@ -88,12 +122,14 @@ impl Queues {
     }
 
     pub fn take_released(&mut self) -> Vec<MessageSendEvent> {
+        self.let_pass();
         std::mem::take(&mut self.released)
     }
 
     /// Our `channel_reestablish` for that channel, if it is not said yet.
     pub fn unspoken_reestablish(&self, peer: PublicKey, channel: ChannelId) -> Option<ChannelReestablish> {
-        self.unspoken.iter().chain(&self.held).find_map(|event| match event {
+        let stamped = self.unspoken.iter().chain(&self.passing).map(|it| &it.event);
+        stamped.chain(&self.held).find_map(|event| match event {
             MessageSendEvent::SendChannelReestablish { node_id, msg } => {
                 (*node_id == peer && msg.channel_id == channel).then(|| msg.clone())
             }
@@ -104,7 +140,9 @@ impl Queues {
     /// The channel is given up: what we would have said of its state is never said, and nothing is expected of the peer.
     pub fn forget(&mut self, peer: PublicKey, channel: ChannelId) {
         let is_it = |event: &MessageSendEvent| matches!(event, MessageSendEvent::SendChannelReestablish { node_id, msg } if *node_id == peer && msg.channel_id == channel);
-        self.unspoken.retain(|event| !is_it(event));
+        for queue in [&mut self.unspoken, &mut self.passing] {
+            queue.retain(|it| !is_it(&it.event));
+        }
         self.held.retain(|event| !is_it(event));
         self.awaited.remove(&(peer, channel));
     }
@@ -137,29 +175,39 @@ impl Queues {
         self.awaited.remove(&(peer, channel));
         self.confirmed.insert((peer, channel));
         let unspoken = std::mem::take(&mut self.unspoken);
-        unspoken.into_iter().for_each(|event| self.let_go(event));
+        unspoken.into_iter().for_each(|it| self.let_go(it));
     }
 
     /// Messages of a dead connection must never reach the next one: there, `channel_reestablish` speaks first.
     pub fn disconnected(&mut self, peer: PublicKey) {
         self.disconnects += 1;
         self.last_disconnect.insert(peer, self.disconnects);
-        for queue in [&mut self.held, &mut self.released, &mut self.unspoken] {
+        for queue in [&mut self.held, &mut self.released] {
             queue.retain(|event| recipient(event) != Some(peer));
+        }
+        for queue in [&mut self.unspoken, &mut self.passing] {
+            queue.retain(|it| recipient(&it.event) != Some(peer));
         }
         self.confirmed.retain(|(confirmed, _)| *confirmed != peer);
         self.awaited.retain(|(awaited, _), _| *awaited != peer);
     }
 
-    fn let_go(&mut self, event: MessageSendEvent) {
-        match &event {
+    fn let_go(&mut self, it: Stamped) {
+        match &it.event {
             MessageSendEvent::SendChannelReestablish { node_id, msg }
                 if !self.speaks_first && !self.confirmed.contains(&(*node_id, msg.channel_id)) =>
             {
-                self.unspoken.push(event);
+                self.unspoken.push(it);
             }
-            _ => self.released.push(event),
+            _ if self.lease.passed(it.stamp) => self.released.push(it.event),
+            _ => self.passing.push(it),
         }
+    }
+
+    /// What waited for the store's word alone goes, if that came.
+    fn let_pass(&mut self) {
+        let passing = std::mem::take(&mut self.passing);
+        passing.into_iter().for_each(|it| self.let_go(it));
     }
 
     /// Messages that promise nothing which a crash could take back. `accept_channel`: the peer forgets an unfunded channel

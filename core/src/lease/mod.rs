@@ -33,6 +33,7 @@ pub(crate) mod tests;
 pub use clocks::{Clocks, Reading, SystemClocks};
 pub use store::LeasedStore;
 
+use crate::error::{Error, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -171,9 +172,9 @@ impl Lease {
         self.changed.notify_waiters();
     }
 
-    /// There is no answer, or one that says nothing of the lease.
-    pub fn failed(&self) {
-        self.state().failed_at = Some(Instant::now());
+    /// There is no answer, or one that says nothing of the lease. True: it is the first since the last proof.
+    pub fn failed(&self) -> bool {
+        self.state().failed_at.replace(Instant::now()).is_none()
     }
 
     /// The lease is another's, for ever.
@@ -225,20 +226,23 @@ impl Lease {
         self.wanted.notify_one();
     }
 
-    /// Resolves when something may leave that was made at that stamp. Never, if the lease is lost.
-    pub async fn open_to(&self, stamp: Stamp) {
+    /// Resolves when something may leave that was made at that stamp. `FENCED`: nothing ever will.
+    pub async fn open_to(&self, stamp: Stamp) -> Result<()> {
         loop {
             let changed = self.changed.notified();
             let mut changed = std::pin::pin!(changed);
             changed.as_mut().enable();
             let fresh = {
                 let mut state = self.state();
+                if state.lost {
+                    return Err(Error::fenced());
+                }
                 let fresh = self.is_fresh_in(&state);
                 state.awaited |= !fresh;
                 fresh
             };
             if fresh && self.passed(stamp) {
-                return;
+                return Ok(());
             }
             self.need(stamp);
             self.want();
@@ -246,9 +250,9 @@ impl Lease {
         }
     }
 
-    /// Resolves when anything may leave.
-    pub async fn open(&self) {
-        self.open_to(Stamp::NONE).await;
+    /// The same of anything that waits for no request.
+    pub async fn open(&self) -> Result<()> {
+        self.open_to(Stamp::NONE).await
     }
 
     /// When the next check is due; `None`: none is. `active`: the node boots, or hears its LSP, or is about to. A holder that hears nothing

@@ -23,7 +23,7 @@ impl LeasedStore {
         let claimed = self.inner.claim_and_load(claimant).await;
         match &claimed {
             Ok(_) => self.lease.claimed(asked, self.inner.ttl()),
-            Err(_) => self.lease.failed(),
+            Err(_) => drop(self.lease.failed()),
         }
         claimed
     }
@@ -34,7 +34,7 @@ impl LeasedStore {
         match &outcome {
             Outcome::Committed(_) => self.lease.proven(asked),
             Outcome::Fenced => self.lease.lost(),
-            Outcome::Unknown(_) => self.lease.failed(),
+            Outcome::Unknown(_) => drop(self.lease.failed()),
         }
         outcome
     }
@@ -49,7 +49,10 @@ impl LeasedStore {
         match &standing {
             Ok(Standing::Held(seq)) if *seq == at.seq => self.lease.proven(asked),
             Ok(_) => self.lease.lost(),
-            Err(_) => self.lease.failed(),
+            Err(error) if self.lease.failed() => {
+                tracing::warn!(reason = %error.message, "the store does not confirm the lease");
+            }
+            Err(error) => tracing::debug!(reason = %error.message, "the store still does not confirm the lease"),
         }
         standing
     }

@@ -12,6 +12,7 @@ use crate::entropy;
 use crate::error::{shown, Code, Error, Result};
 use crate::failpoint::{self, Point};
 use crate::ldk::ChannelManager;
+use crate::lease::{Lease, Stamp};
 use crate::onchain::Signer;
 use bitcoin::secp256k1::PublicKey;
 use lightning::chain::Filter;
@@ -45,6 +46,7 @@ type Answer = oneshot::Sender<Result<Value>>;
 /// The custom message handler of the node's peer manager. Talks to one LSP only.
 pub struct LspTransport {
     lsp: PublicKey,
+    lease: Arc<Lease>,
     liquidity: OnceLock<Liquidity>,
     state: Mutex<State>,
     connected: watch::Sender<bool>,
@@ -52,7 +54,8 @@ pub struct LspTransport {
 
 #[derive(Default)]
 struct State {
-    outgoing: Vec<(PublicKey, RawLSPSMessage)>,
+    /// Each waits for the store's word that the wallet is still ours, asked for after it was made.
+    outgoing: Vec<(Stamp, (PublicKey, RawLSPSMessage))>,
     requests: HashMap<String, Answer>,
     /// Ids of requests that the inner manager sent.
     inner_requests: HashSet<String>,
@@ -70,7 +73,18 @@ struct Request<'a> {
 impl LspTransport {
     /// A transport to that LSP, not yet able to use LDK's own protocols.
     pub fn new(lsp: PublicKey) -> Self {
-        LspTransport { lsp, liquidity: OnceLock::new(), state: Mutex::default(), connected: watch::Sender::new(false) }
+        LspTransport::under(lsp, Lease::of_process())
+    }
+
+    /// The same of a node whose lease may end before its process.
+    pub fn under(lsp: PublicKey, lease: Arc<Lease>) -> Self {
+        LspTransport {
+            lsp,
+            lease,
+            liquidity: OnceLock::new(),
+            state: Mutex::default(),
+            connected: watch::Sender::new(false),
+        }
     }
 
     /// Sets LDK's liquidity manager on top of the loaded wallet, once.
@@ -110,7 +124,9 @@ impl LspTransport {
             Ok(payload) => {
                 let mut state = self.lock();
                 state.requests.insert(id, answer);
-                state.outgoing.push((self.lsp, RawLSPSMessage { payload }));
+                let stamp = self.lease.stamp();
+                self.lease.need(stamp);
+                state.outgoing.push((stamp, (self.lsp, RawLSPSMessage { payload })));
             }
             Err(error) => {
                 let _ = answer.send(Err(Error::new(Code::Internal, format!("{method} does not serialise: {error}"))));
@@ -196,13 +212,18 @@ impl CustomMessageHandler for LspTransport {
     }
 
     fn get_and_clear_pending_msg(&self) -> Vec<(PublicKey, RawLSPSMessage)> {
-        let mut messages = std::mem::take(&mut self.lock().outgoing);
-        if let Some(liquidity) = self.liquidity.get() {
-            let inner = liquidity.get_and_clear_pending_msg();
-            self.lock().inner_requests.extend(inner.iter().filter_map(|(_, message)| id_of(&message.payload)));
-            messages.extend(inner);
+        let inner = self.liquidity.get().map(CustomMessageHandler::get_and_clear_pending_msg).unwrap_or_default();
+        let stamp = self.lease.stamp();
+        if !inner.is_empty() {
+            self.lease.need(stamp);
         }
-        messages
+        let mut state = self.lock();
+        state.inner_requests.extend(inner.iter().filter_map(|(_, message)| id_of(&message.payload)));
+        state.outgoing.extend(inner.into_iter().map(|message| (stamp, message)));
+        let all = std::mem::take(&mut state.outgoing);
+        let (passed, others) = all.into_iter().partition(|(stamp, _)| self.lease.passed(*stamp));
+        state.outgoing = others;
+        Vec::into_iter(passed).map(|(_, message)| message).collect()
     }
 
     fn peer_disconnected(&self, peer: PublicKey) {

@@ -2,7 +2,12 @@
 //!
 //! Own code instead of lightning-net-tokio, because leaving needs what that does not have: half-close, read to EOF, and no
 //! task that outlives the node. Writes go straight to the socket; LDK keeps what did not fit and is told when there is room.
+//!
+//! The lease is asked here, at the last place before the wire: while it is not fresh, no byte of LDK's is taken and none is handed to it.
+//! After a thaw this task may run first, before any timer: what lay in the socket's buffer must not be answered, nor what LDK had ready
+//! be said, before the store has confirmed that the wallet is still ours. What was read just before is kept until then.
 
+use crate::lease::Lease;
 use crate::stats::Stats;
 use lightning::ln::peer_handler::{PeerHandleError, SocketDescriptor};
 use std::hash::{Hash, Hasher};
@@ -29,6 +34,7 @@ pub struct PeerSocket {
 struct Inner {
     stream: TcpStream,
     stats: Arc<Stats>,
+    lease: Arc<Lease>,
     /// LDK has bytes that did not fit.
     wants_write: AtomicBool,
     /// LDK asks us not to read.
@@ -55,11 +61,11 @@ pub trait Peers {
 impl PeerSocket {
     /// A connected stream (TCP_NODELAY is set here: without it each payment takes 43 ms more).
     pub fn new(stream: TcpStream) -> std::io::Result<Self> {
-        PeerSocket::counting(stream, Arc::default())
+        PeerSocket::under(stream, Arc::default(), Lease::of_process())
     }
 
-    /// The same, and its traffic is counted there.
-    pub fn counting(stream: TcpStream, stats: Arc<Stats>) -> std::io::Result<Self> {
+    /// The same under that lease, and its traffic is counted there.
+    pub fn under(stream: TcpStream, stats: Arc<Stats>, lease: Arc<Lease>) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
         stats.dialled_lsp();
         Ok(PeerSocket {
@@ -67,6 +73,7 @@ impl PeerSocket {
             inner: Arc::new(Inner {
                 stream,
                 stats,
+                lease,
                 wants_write: AtomicBool::new(false),
                 read_paused: AtomicBool::new(false),
                 closed: AtomicBool::new(false),
@@ -95,11 +102,30 @@ impl PeerSocket {
         self.inner.changed.notify_one();
     }
 
+    /// Waits until the lease is fresh. False: the connection is over, since somebody ended it or because the lease is another's.
+    async fn opened(&mut self) -> bool {
+        let inner = Arc::clone(&self.inner);
+        loop {
+            if inner.closed.load(Ordering::Relaxed) {
+                return false;
+            }
+            if inner.lease.is_fresh() {
+                return true;
+            }
+            tokio::select! {
+                () = inner.changed.notified() => {}
+                open = inner.lease.open() => if open.is_err() {
+                    self.disconnect_socket();
+                },
+            }
+        }
+    }
+
     /// Reads and writes until the connection ends, whoever ends it; LDK is told.
     pub async fn drive(mut self, peers: &impl Peers) {
         let mut buffer = [0u8; READ_BYTES];
         loop {
-            if self.inner.closed.load(Ordering::Relaxed) {
+            if !self.opened().await {
                 break;
             }
             let reads = !self.inner.read_paused.load(Ordering::Relaxed);
@@ -127,6 +153,9 @@ impl PeerSocket {
                     Ok(0) => break,
                     Ok(n) => {
                         self.inner.stats.heard_lsp(n);
+                        if !self.opened().await {
+                            break;
+                        }
                         let data = buffer.get(..n).unwrap_or_default();
                         if peers.read(&mut self, data).is_err() {
                             break;
@@ -152,6 +181,12 @@ impl SocketDescriptor for PeerSocket {
             return data.len();
         }
         if data.is_empty() || self.inner.closed.load(Ordering::Relaxed) {
+            return 0;
+        }
+        if !self.inner.lease.is_fresh() {
+            // The driving task waits until it is, and asks LDK for the rest then.
+            self.inner.wants_write.store(true, Ordering::Relaxed);
+            self.inner.changed.notify_one();
             return 0;
         }
         let sent = match self.inner.stream.try_write(data) {

@@ -151,11 +151,12 @@ pub(super) async fn remember_route(session: &mut Session, route: JitRoute) -> Re
     Ok(())
 }
 
-/// Asks the store whether the lease stands before anything is said on a new connection.
+/// Asks the store whether the lease stands before anything is said on a new connection. One that does not answer is waited for.
 pub(super) async fn reconnect(session: &mut Session, waiting: &mut Waiting) -> Result<()> {
-    session.wallet.committer.check().await?;
+    let decided = session.wallet.committer.lease().stamp();
+    session.wallet.committer.confirm().await?;
     let (dialer, peers, lsp) = (Arc::clone(&session.dialer), Arc::clone(&session.peers), Arc::clone(&session.lsp));
-    let connecting = async move { dialer.connect(&peers, &lsp, None).await };
+    let connecting = async move { dialer.connect(&peers, &lsp, None, decided).await };
     let connecting = guarded_work("connecting to the LSP", connecting);
     waiting.connecting = Some(tokio::spawn(connecting.in_current_span()));
     Ok(())

@@ -3,6 +3,8 @@
 //! Gathering does everything at once that does not depend on the wallet's state: claim and load (one store round trip),
 //! Esplora's tip, and TCP with Noise's first act, which does not say who we are. Whoever talks to the LSP holds the lease:
 //! the third act, which does, waits for the state.
+//!
+//! From the claim on the lease is renewed beside whatever is waited for, each of which has its bound.
 
 use super::link::{Dialer, Dialled, Peers};
 use super::receive::ReceiveProgress;
@@ -20,6 +22,7 @@ use crate::error::Result;
 use crate::failpoint::{self, Point};
 use crate::guard::guarded_future;
 use crate::ldk::PeerHandlers;
+use crate::lease::{Lease, LeasedStore, Stamp};
 use crate::log::{note, phase, timed, LdkLog};
 use crate::lsp::transport::LspTransport;
 use crate::net::dns::Resolver;
@@ -30,6 +33,8 @@ use crate::store::{self, Claimant, Position, Snapshot, Store, WalletId};
 use crate::wallet::{settings, Terms, Wallet};
 use lightning::chain::{BestBlock, Confirm};
 use lightning::ln::peer_handler::IgnoringMessageHandler;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
@@ -42,6 +47,7 @@ struct Prepared {
     resident: Arc<Resident>,
     config: Arc<Config>,
     wallet: WalletId,
+    lease: Arc<Lease>,
     engine: Engine,
     fees: Arc<Fees>,
     peers: Arc<Peers>,
@@ -71,13 +77,16 @@ pub(super) async fn boot(resident: Arc<Resident>, stats: Arc<Stats>, connects: b
         session.turn().await?;
     }
     if connects {
-        match session.dialer.connect(&session.peers, &session.lsp, dialled).await {
+        let Session { dialer, peers, lsp, wallet, .. } = &mut session;
+        // The claim was the store's word.
+        let connecting = dialer.connect(peers, lsp, dialled, Stamp::NONE);
+        match wallet.committer.keeping(connecting).await? {
             Ok(link) => session.connected(link),
             Err(error) => {
                 session.contact = Contact::Unreachable;
                 session.close_unasked().await?;
                 // They would end with the session.
-                session.broadcasts_tried().await;
+                session.broadcasts_tried().await?;
                 return Err(error);
             }
         }
@@ -104,8 +113,10 @@ fn prepare(resident: Arc<Resident>, stats: Arc<Stats>) -> Result<Prepared> {
         log: Arc::new(LdkLog::new("node")),
         user_config: settings::user_config(),
     };
-    let engine = Engine::new(params, Arc::new(Notify::new()));
-    let lsp = Arc::new(LspTransport::new(config.lsp.node_id));
+    let wake = Arc::new(Notify::new());
+    let lease = Arc::new(Lease::unclaimed(Arc::clone(&wake)));
+    let engine = Engine::under(params, wake, Arc::clone(&lease));
+    let lsp = Arc::new(LspTransport::under(config.lsp.node_id, Arc::clone(&lease)));
     let handlers = PeerHandlers {
         chan_handler: engine.messages(),
         route_handler: Arc::new(IgnoringMessageHandler {}),
@@ -118,17 +129,19 @@ fn prepare(resident: Arc<Resident>, stats: Arc<Stats>) -> Result<Prepared> {
     let resolver = Resolver::new();
     let esplora = Esplora::new(&config.esplora_url, config.network, &config.timeouts, resolver.clone())?;
     let dialer = Dialer::new(config.lsp.clone(), resolver, config.timeouts, engine.fault().clone());
-    let dialer = dialer.counting(Arc::clone(&stats));
+    let dialer = dialer.counting(Arc::clone(&stats)).under(Arc::clone(&lease));
+    let esplora = esplora.counting(Arc::clone(&stats)).under(Arc::clone(&lease));
     Ok(Prepared {
         resident,
         config,
         wallet,
+        lease,
         engine,
         fees,
         peers: Arc::new(peers),
         lsp,
         dialer: Arc::new(dialer),
-        esplora: Arc::new(esplora.counting(Arc::clone(&stats))),
+        esplora: Arc::new(esplora),
         stats,
     })
 }
@@ -137,7 +150,8 @@ impl Prepared {
     async fn gather(self, connects: bool) -> Result<Gathered> {
         let began = Instant::now();
         let config = Arc::clone(&self.config);
-        let mut store = bounded_store(&config, self.wallet).counting(Arc::clone(&self.stats));
+        let store = bounded_store(&config, self.wallet).counting(Arc::clone(&self.stats));
+        let mut store = LeasedStore::new(Box::new(store), Arc::clone(&self.lease));
         let claimant = claimant(&config);
         let claim = async {
             let began = Instant::now();
@@ -148,14 +162,16 @@ impl Prepared {
             Span::current().record("epoch", epoch.0);
             self.stats.claimed(&snapshot, began.elapsed());
             failpoint::reached(Point::AfterLeaseClaim);
-            Ok(snapshot)
+            let committer = Committer::new(Box::new(store), &snapshot, config.timeouts.commit);
+            let committer = committer.counting(Arc::clone(&self.stats)).under(Arc::clone(&self.lease));
+            Ok((snapshot, committer))
         };
-        // A held wallet ends the boot at once; a failed dial does not, since connecting retries. The claim stands last: a file
-        // store's blocks this thread, and by then the others are on their way.
-        let (dialled, tip, snapshot) = {
+        // A held wallet ends the boot at once; a failed dial does not, since connecting retries.
+        let others = async {
             let dial = async { Ok(if connects { self.dialer.dial(&self.peers).await.ok() } else { None }) };
-            tokio::try_join!(dial, self.esplora.tip_of_our_network(), claim)?
+            tokio::try_join!(dial, self.esplora.tip_of_our_network())
         };
+        let (snapshot, committer, (dialled, tip)) = both(claim, others).await?;
         tracing::info!(
             epoch = snapshot.position.epoch.0,
             seq = snapshot.position.seq.0,
@@ -163,8 +179,6 @@ impl Prepared {
             "claimed"
         );
         self.stats.reached(Phase::Claimed);
-        let committer = Committer::new(Box::new(store), &snapshot, config.timeouts.commit);
-        let committer = committer.counting(Arc::clone(&self.stats));
         Ok(Gathered { prepared: self, snapshot, committer, began, tip, dialled })
     }
 }
@@ -180,17 +194,18 @@ impl Gathered {
         let wallet =
             span.in_scope(|| Wallet::restore(engine, &snapshot.rows, committer, best, terms, Arc::clone(&fees)));
         note(&span, &wallet);
-        let wallet = wallet?;
+        let mut wallet = wallet?;
         span.record("channels", wallet.loaded.monitors().list_monitors().len());
         drop(span);
         stats.reached(Phase::Loaded);
         failpoint::reached(Point::AfterLoad);
         let loaded_as = wallet.row.summary.clone();
         let fresh_fees = refresh_fees(&esplora, &fees, wallet.loaded.fault().clone());
-        follow_chain(&esplora, &wallet.loaded, tip).await?;
+        let loaded = wallet.loaded.clone();
+        wallet.committer.keeping(follow_chain(&esplora, &loaded, tip)).await??;
         if wallet.claims_on_chain() {
             // Now the price decides: a claim at yesterday's may never get into a block. An error means that nobody knows a better one.
-            let _ = fresh_fees.await;
+            let _ = wallet.committer.keeping(fresh_fees).await?;
         }
         wallet.caught_up()?;
         failpoint::reached(Point::AfterSync);
@@ -206,6 +221,7 @@ impl Gathered {
             lsp,
             dialer,
             link: None,
+            is_active: true,
             esplora,
             fees,
             receive_progress: ReceiveProgress::new(),
@@ -218,6 +234,28 @@ impl Gathered {
             tending: Tending::default(),
         };
         Ok((session, dialled))
+    }
+}
+
+/// The claim, and what goes on beside it; the first that fails ends both. From the claim on the lease is renewed. The claim is begun
+/// last: a file store's blocks this thread, and by then the others are on their way.
+async fn both<T>(
+    claim: impl Future<Output = Result<(Snapshot, Committer)>>,
+    others: impl Future<Output = Result<T>>,
+) -> Result<(Snapshot, Committer, T)> {
+    let (mut claim, mut others) = (pin!(claim), pin!(others));
+    tokio::select! {
+        biased;
+        done = &mut others => {
+            let done = done?;
+            let (snapshot, committer) = claim.await?;
+            Ok((snapshot, committer, done))
+        }
+        claimed = &mut claim => {
+            let (snapshot, mut committer) = claimed?;
+            let done = committer.keeping(others).await??;
+            Ok((snapshot, committer, done))
+        }
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) async fn pursue(session: &mut Session, waiting: &mut Waiting) -> Resu
             (None, Some(_)) if session.wallet.loaded.broadcasts().is_in_doubt() => waiting.closes.push(waiter),
             (None, Some(_)) => {
                 // What closes it is committed since the last turn, and handed out.
-                session.broadcasts_tried().await;
+                session.broadcasts_tried().await?;
                 waiter.pending.send(Ok(()));
             }
             (Some(_), Some(until)) if until <= Instant::now() => waiter.pending.send(Err(late(session))),

@@ -86,7 +86,7 @@ pub(super) async fn depart(session: &mut Session, waiting: &mut Waiting, deadlin
     let before = session.wallet.loaded.messages().htlcs_added();
     if let Some(link) = session.link.take() {
         failpoint::reached(Point::BeforeGoodbye);
-        link.leave().await;
+        session.wallet.committer.keeping(link.leave()).await?;
         failpoint::reached(Point::AfterGoodbye);
     }
     session.turn().await?;

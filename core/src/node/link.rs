@@ -6,6 +6,9 @@
 //!
 //! An LSP that drops each connection as soon as it stands is not called again without pause: see [`Pace`].
 //!
+//! Whoever calls the LSP holds the lease: the first attempt waits for the store's word, asked for after it was decided to call (at the
+//! start the claim is that word), every later one until the lease is fresh.
+//!
 //! Leaving is a half-close and a read to the end. An HTLC that was on its way while we said goodbye sits in a dead connection,
 //! and no webhook comes for it; hearing it here lets the node come back and serve it.
 
@@ -14,6 +17,7 @@ use crate::config::LspPeer;
 use crate::error::{Code, Error, Result};
 use crate::guard::guarded_future;
 use crate::ldk::PeerManager;
+use crate::lease::{Lease, Stamp};
 use crate::log::{phase, timed};
 use crate::lsp::transport::LspTransport;
 use crate::net::dns::Resolver;
@@ -43,6 +47,7 @@ pub struct Dialer {
     resolver: Resolver,
     timeouts: Timeouts,
     stats: Arc<Stats>,
+    lease: Arc<Lease>,
     /// What a panic of LDK under a connection raises.
     fault: Fault,
     pace: Mutex<Pace>,
@@ -82,7 +87,20 @@ pub struct Link {
 impl Dialer {
     /// A dialer; nothing is connected yet. A panic in the task of one of its connections raises `fault`.
     pub fn new(peer: LspPeer, resolver: Resolver, timeouts: Timeouts, fault: Fault) -> Self {
-        Dialer { peer, resolver, timeouts, stats: Arc::default(), fault, pace: Mutex::default() }
+        Dialer {
+            peer,
+            resolver,
+            timeouts,
+            stats: Arc::default(),
+            lease: Lease::of_process(),
+            fault,
+            pace: Mutex::default(),
+        }
+    }
+
+    /// Calls only under that lease.
+    pub fn under(self, lease: Arc<Lease>) -> Self {
+        Dialer { lease, ..self }
     }
 
     /// Counts its connections and their traffic there.
@@ -99,7 +117,7 @@ impl Dialer {
                 self.unavailable(format!("no TCP connection within {} ms", self.timeouts.connect.as_millis()))
             })?
             .map_err(|error| self.unavailable(error.to_string()))?;
-        let socket = PeerSocket::counting(stream, Arc::clone(&self.stats))
+        let socket = PeerSocket::under(stream, Arc::clone(&self.stats), Arc::clone(&self.lease))
             .map_err(|error| self.unavailable(error.to_string()))?;
         let act_one = peers
             .new_outbound_connection(self.peer.node_id, socket.clone(), None)
@@ -108,12 +126,34 @@ impl Dialer {
         Ok(Dialled { socket })
     }
 
-    /// Connects until `init` is exchanged, beginning with `first` if it stands. Retried until `timeouts.lsp` has passed.
-    pub async fn connect(&self, peers: &Arc<Peers>, lsp: &LspTransport, first: Option<Dialled>) -> Result<Link> {
+    /// Connects until `init` is exchanged, beginning with `first` if it stands. Retried until `timeouts.lsp` has passed. It was `decided` at
+    /// that stamp of the lease. `STORE_UNAVAILABLE`: the store did not confirm it in that time, and nobody was called.
+    pub async fn connect(
+        &self,
+        peers: &Arc<Peers>,
+        lsp: &LspTransport,
+        first: Option<Dialled>,
+        decided: Stamp,
+    ) -> Result<Link> {
         // The connection outlives this phase: what LDK tells while it handles messages belongs to what is around it.
         let around = Span::current();
         let span = phase!(target: "mayfly::lsp", DEBUG, "connect", refusals = Empty);
-        timed(span, self.retry(peers, lsp, first, around)).await
+        let deadline = Instant::now() + self.timeouts.lsp;
+        timed(span, async {
+            self.allowed(decided, deadline).await?;
+            self.retry(peers, lsp, first, around, deadline).await
+        })
+        .await
+    }
+
+    /// The lease is fresh, and was confirmed after that.
+    async fn allowed(&self, decided: Stamp, deadline: Instant) -> Result<()> {
+        timeout_at(deadline, self.lease.open_to(decided)).await.unwrap_or_else(|_| {
+            let ms = self.timeouts.lsp.as_millis();
+            let what =
+                format!("the store did not confirm this node's lease within {ms} ms, so the LSP was not called; retry");
+            Err(Error::new(Code::StoreUnavailable, what))
+        })
     }
 
     async fn retry(
@@ -122,8 +162,8 @@ impl Dialer {
         lsp: &LspTransport,
         first: Option<Dialled>,
         around: Span,
+        deadline: Instant,
     ) -> Result<Link> {
-        let deadline = Instant::now() + self.timeouts.lsp;
         let mut first = first;
         let mut refusals = 0u32;
         let earliest = self.pace().next();
@@ -133,7 +173,10 @@ impl Dialer {
         loop {
             let attempt = match first.take() {
                 Some(dialled) => Ok(dialled),
-                None => self.dial(peers).await,
+                None => {
+                    self.allowed(Stamp::NONE, deadline).await?;
+                    self.dial(peers).await
+                }
             };
             let problem = match attempt {
                 Ok(dialled) => match dialled.open(peers, lsp, self.fault.clone(), deadline, around.clone()).await {

@@ -94,6 +94,7 @@ pub(super) async fn serve(session: &mut Session, waiting: &mut Waiting, mailbox:
         session.receive_progress.begin(limits, began);
     }
     loop {
+        session.is_active = is_active(session, waiting);
         session.turn().await?;
         session.close_unasked().await?;
         waiting.drop_abandoned();
@@ -124,7 +125,9 @@ pub(super) async fn serve(session: &mut Session, waiting: &mut Waiting, mailbox:
         }
         session.resident.set_state(if stop_deadline.is_some() { State::Stopping } else { State::Running });
         let mut wake_at = waiting.next_deadline();
-        for at in [session.reestablishes_until(), session.patient_until(), idle_at].into_iter().flatten() {
+        session.is_active = is_active(session, waiting);
+        let renewal = session.wallet.committer.lease().due_at(session.is_active);
+        for at in [session.reestablishes_until(), session.patient_until(), idle_at, renewal].into_iter().flatten() {
             wake_at = sooner(wake_at, at);
         }
         if let Some(deadline) = stop_deadline {
@@ -231,6 +234,13 @@ pub(super) async fn serve(session: &mut Session, waiting: &mut Waiting, mailbox:
             Happened::Looked(found) => tend::act(session, waiting, found).await?,
         }
     }
+}
+
+/// Whether it keeps its lease: it hears its LSP, or is about to, or is asked for what can be done without. A holder that hears nothing must
+/// not keep others out.
+fn is_active(session: &Session, waiting: &Waiting) -> bool {
+    let hears = session.link.as_ref().is_some_and(Link::is_up) || waiting.connecting.is_some();
+    hears || waiting.goes_on_alone() || !session.broadcasts.is_empty()
 }
 
 fn sooner(wake_at: Option<Instant>, at: Instant) -> Option<Instant> {

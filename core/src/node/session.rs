@@ -58,6 +58,8 @@ pub(super) struct Session {
     pub lsp: Arc<LspTransport>,
     pub dialer: Arc<Dialer>,
     pub link: Option<Link>,
+    /// It hears its LSP, is about to, or does something that ends by itself: its lease is renewed. See `Lease::due_at`.
+    pub is_active: bool,
     pub esplora: Arc<Esplora>,
     pub fees: Arc<Fees>,
     pub receive_progress: ReceiveProgress,
@@ -89,6 +91,8 @@ impl Session {
         if self.wallet.wants_commit() {
             self.commit().await?;
         }
+        // Whatever waits for the store's word and had none by a commit.
+        self.wallet.committer.renew(self.is_active).await?;
         let peers = Arc::clone(&self.peers);
         failpoint::reached(Point::AfterReleaseBeforeSend);
         guarded("sending", || peers.process_events())?;
@@ -217,10 +221,15 @@ impl Session {
         }
     }
 
-    /// Until what was handed out has been tried, which `timeouts.chainMs` bounds for each: with the node its tasks end, too.
-    pub async fn broadcasts_tried(&mut self) {
-        while let Some(tried) = self.broadcasts.join_next().await {
-            self.published.extend(tried.unwrap_or_default());
-        }
+    /// Until what was handed out has been tried, which `timeouts.chainMs` bounds for each: with the node its tasks end, too. An error means
+    /// that the node is over.
+    pub async fn broadcasts_tried(&mut self) -> Result<()> {
+        let Session { broadcasts, published, wallet, .. } = self;
+        let trying = async {
+            while let Some(tried) = broadcasts.join_next().await {
+                published.extend(tried.unwrap_or_default());
+            }
+        };
+        wallet.committer.keeping(trying).await
     }
 }

@@ -110,7 +110,8 @@ async fn send_all(session: &mut Session, send: SendAll) -> Result<Result<Sent>> 
     };
     let txid = spent.transaction.compute_txid();
     session.commit().await?;
-    Ok(match session.esplora.broadcast(&spent.transaction).await {
+    let broadcasting = session.esplora.broadcast(&spent.transaction);
+    Ok(match session.wallet.committer.keeping(broadcasting).await? {
         Ok(Broadcast::Accepted) => {
             tracing::info!(%txid, sats = spent.amount_sats, "sent all coins");
             Ok(Sent { txid, amount_sats: spent.amount_sats, fee_sats: spent.fee_sats })

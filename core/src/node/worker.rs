@@ -288,7 +288,10 @@ impl Worker {
                 let ending = async {
                     let finished = session.turn().await;
                     self.broken = session.wallet.take_promises();
-                    session.broadcasts_tried().await;
+                    let finished = match finished {
+                        Ok(()) => session.broadcasts_tried().await,
+                        over => over,
+                    };
                     for watch in &mut self.waiting.watches {
                         watch.attend(&session);
                     }

@@ -5,6 +5,8 @@ use crate::checkpoint::Fault;
 use crate::config::LspPeer;
 use crate::error::Code;
 use crate::ldk::{PeerHandlers, PeerManager};
+use crate::lease::tests::{held, Held, TTL};
+use crate::lease::Stamp;
 use crate::log::LdkLog;
 use crate::lsp::transport::LspTransport;
 use crate::net::dns::Resolver;
@@ -101,7 +103,7 @@ async fn an_attempt_that_is_given_up_closes_its_socket() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let wallet = wallet(listener.local_addr().unwrap(), Duration::from_millis(100));
     let silent = tokio::spawn(async move { listener.accept().await.unwrap().0 });
-    let error = soon(wallet.dialer.connect(&wallet.peers, &wallet.lsp, None)).await.err().unwrap();
+    let error = soon(wallet.dialer.connect(&wallet.peers, &wallet.lsp, None, Stamp::NONE)).await.err().unwrap();
     assert_eq!(error.code, Code::LspUnavailable);
     // The peer manager is still there, and the LSP's side ends all the same.
     soon(end_of(silent.await.unwrap())).await;
@@ -120,7 +122,7 @@ async fn an_attempt_that_is_dropped_half_way_closes_its_socket() {
         stream
     };
     let stream = tokio::select! {
-        _ = wallet.dialer.connect(&wallet.peers, &wallet.lsp, None) => panic!("connected to nothing"),
+        _ = wallet.dialer.connect(&wallet.peers, &wallet.lsp, None, Stamp::NONE) => panic!("connected to nothing"),
         stream = accepted => stream,
     };
     soon(end_of(stream)).await;
@@ -130,7 +132,7 @@ async fn an_attempt_that_is_dropped_half_way_closes_its_socket() {
 #[tokio::test]
 async fn a_goodbye_that_is_not_answered_ends_the_connection_and_leaves_room_for_the_next() {
     let wallet = wallet(deaf_lsp().await, LONG);
-    let link = soon(wallet.dialer.connect(&wallet.peers, &wallet.lsp, None)).await.unwrap();
+    let link = soon(wallet.dialer.connect(&wallet.peers, &wallet.lsp, None, Stamp::NONE)).await.unwrap();
     assert!(link.is_up() && *wallet.lsp.connected().borrow());
     assert_eq!(wallet.peers.list_peers().len(), 1);
     soon(link.leave()).await;
@@ -141,9 +143,82 @@ async fn a_goodbye_that_is_not_answered_ends_the_connection_and_leaves_room_for_
 #[tokio::test]
 async fn a_link_that_is_dropped_is_over() {
     let wallet = wallet(deaf_lsp().await, LONG);
-    let link = soon(wallet.dialer.connect(&wallet.peers, &wallet.lsp, None)).await.unwrap();
+    let link = soon(wallet.dialer.connect(&wallet.peers, &wallet.lsp, None, Stamp::NONE)).await.unwrap();
     let mut connected = wallet.lsp.connected();
     drop(link);
     soon(connected.wait_for(|connected| !connected)).await.unwrap();
     assert!(wallet.peers.list_peers().is_empty());
+}
+
+/// A wallet in a database, which calls the LSP at that address, and a listener in its place.
+async fn leased_wallet() -> (Wallet, Held, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let held = held().await;
+    let Wallet { lsp, peers, dialer } = wallet(listener.local_addr().unwrap(), LONG);
+    let dialer = dialer.under(Arc::clone(&held.lease));
+    (Wallet { lsp, peers, dialer }, held, listener)
+}
+
+async fn nobody_calls(listener: &TcpListener) {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let mut accepting = std::pin::pin!(listener.accept());
+    let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(accepting.as_mut().poll(cx).is_pending())).await;
+    assert!(polled, "somebody called");
+}
+
+#[tokio::test]
+async fn the_lsp_is_called_after_the_store_was_asked_when_that_was_decided() {
+    let (wallet, mut held, listener) = leased_wallet().await;
+    let on_its_way = held.lease.ask();
+    let decided = held.lease.stamp();
+    let connecting = async { wallet.dialer.connect(&wallet.peers, &wallet.lsp, None, decided).await.err() };
+    let calling = async {
+        nobody_calls(&listener).await;
+        // Sent before the decision: it says nothing of what happened since.
+        held.lease.proven(on_its_way);
+        nobody_calls(&listener).await;
+        held.committer.check().await.unwrap();
+        soon(listener.accept()).await.unwrap()
+    };
+    tokio::select! {
+        error = connecting => panic!("connected to nothing: {error:?}"),
+        _ = calling => {}
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_thaws_calls_nobody_until_its_lease_is_confirmed_and_nobody_at_all_if_it_is_anothers() {
+    let (wallet, mut held, listener) = leased_wallet().await;
+    // 1. An attempt is refused. 2. The process stands still in the pause before the next.
+    let refused = async { drop(soon(listener.accept()).await.unwrap()) };
+    let connecting = async { wallet.dialer.connect(&wallet.peers, &wallet.lsp, None, Stamp::NONE).await.err() };
+    let mut connecting = std::pin::pin!(connecting);
+    tokio::select! {
+        error = &mut connecting => panic!("connected to nothing: {error:?}"),
+        () = refused => {}
+    }
+    held.freeze(TTL);
+    let calling = async {
+        while held.lease.due_at(false).is_none() {
+            tokio::task::yield_now().await;
+        }
+        nobody_calls(&listener).await;
+        held.committer.check().await.unwrap();
+        drop(soon(listener.accept()).await.unwrap());
+        held.freeze(TTL);
+        held.database.take_over().await.unwrap();
+        while held.lease.due_at(false).is_none() {
+            tokio::task::yield_now().await;
+        }
+        held.committer.check().await.unwrap_err();
+        std::future::pending::<()>().await;
+    };
+    let error = tokio::select! {
+        error = soon(connecting) => error.unwrap(),
+        () = calling => unreachable!(),
+    };
+    assert_eq!(error.code, Code::Fenced);
+    nobody_calls(&listener).await;
 }
