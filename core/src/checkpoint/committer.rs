@@ -5,7 +5,7 @@
 
 use crate::entropy;
 use crate::error::{Code, Error, Result};
-use crate::lease::Lease;
+use crate::lease::{Claimed, Lease, Returns};
 use crate::log::{phase, timed};
 use crate::stats::{Figures, Stats};
 use crate::store::{Batch, Nonce, Outcome, Position, Rows, Snapshot, Standing, Store};
@@ -20,8 +20,7 @@ const RESEND_PAUSE: Duration = Duration::from_millis(50);
 
 /// A lease and the right to write under it. Once it says `FENCED` it is over: memory must not be used again.
 pub struct Committer {
-    store: Box<dyn Store>,
-    position: Position,
+    claimed: Claimed,
     stats: Arc<Stats>,
     lease: Arc<Lease>,
     /// Why nothing may be written any more.
@@ -37,8 +36,7 @@ impl Committer {
     /// Commits from the position of a fresh claim.
     pub fn new(store: Box<dyn Store>, snapshot: &Snapshot, patience: Duration) -> Self {
         Committer {
-            store,
-            position: snapshot.position,
+            claimed: Claimed::new(store, snapshot.position),
             stats: Arc::default(),
             lease: Lease::of_process(),
             over: None,
@@ -56,6 +54,11 @@ impl Committer {
     /// Renews that lease, of which its store tells (`LeasedStore`).
     pub fn under(self, lease: Arc<Lease>) -> Self {
         Committer { lease, ..self }
+    }
+
+    /// Dropped before it is released, it leaves its lease there.
+    pub fn returning(self, returns: Returns) -> Self {
+        Committer { claimed: self.claimed.kept_in(returns), ..self }
     }
 
     /// What may leave, and when.
@@ -77,8 +80,9 @@ impl Committer {
         let result = timed(span.clone(), self.write(batch)).await;
         #[cfg(feature = "mutations")]
         let result = timed(span.clone(), self.write_mutated(batch)).await;
-        span.record("seq", self.position.seq.0);
+        span.record("seq", self.position().seq.0);
         self.over = result.clone().err();
+        self.end_if_fenced();
         result
     }
 
@@ -95,9 +99,11 @@ impl Committer {
         let began = Instant::now();
         let deadline = began + self.patience;
         loop {
-            let last = match tokio::time::timeout_at(deadline, self.store.commit(self.position, nonce, batch)).await {
+            let position = self.claimed.position;
+            let store = self.claimed.store().ok_or_else(Error::fenced)?;
+            let last = match tokio::time::timeout_at(deadline, store.commit(position, nonce, batch)).await {
                 Ok(Outcome::Committed(seq)) => {
-                    self.position.seq = seq;
+                    self.claimed.position.seq = seq;
                     self.stats.committed(batch.bytes(), began.elapsed());
                     return Ok(());
                 }
@@ -119,16 +125,31 @@ impl Committer {
     /// `FENCED` if the lease is no longer ours: asked before anything is said on a new connection.
     pub async fn check(&mut self) -> Result<()> {
         self.alive()?;
-        match self.store.check(self.position).await? {
-            Standing::Held(seq) if seq == self.position.seq => Ok(()),
-            _ => Err(Error::fenced()),
+        let position = self.claimed.position;
+        let store = self.claimed.store().ok_or_else(Error::fenced)?;
+        match store.check(position).await? {
+            Standing::Held(seq) if seq == position.seq => Ok(()),
+            _ => {
+                self.over = Some(Error::fenced());
+                self.end_if_fenced();
+                Err(Error::fenced())
+            }
+        }
+    }
+
+    /// What is another's is not given back.
+    fn end_if_fenced(&mut self) {
+        if self.over.as_ref().is_some_and(|over| over.code == Code::Fenced) {
+            self.claimed.forget();
         }
     }
 
     /// A check. A store that does not answer is no end if its lease expires: what waits for the answer goes on to wait.
     pub async fn confirm(&mut self) -> Result<()> {
-        match self.check().await {
-            Err(error) if self.store.ttl().is_some() && self.over.is_none() && error.code != Code::Fenced => Ok(()),
+        let checked = self.check().await;
+        let expires = self.claimed.store().is_some_and(|store| store.ttl().is_some());
+        match checked {
+            Err(_) if expires && self.over.is_none() => Ok(()),
             confirmed => confirmed,
         }
     }
@@ -163,7 +184,7 @@ impl Committer {
     /// it makes of them could be committed.
     pub async fn read(&mut self, prefixes: &[&str]) -> Result<Rows> {
         self.alive()?;
-        self.store.read(prefixes).await
+        self.claimed.store().ok_or_else(Error::fenced)?.read(prefixes).await
     }
 
     fn alive(&self) -> Result<()> {
@@ -171,13 +192,13 @@ impl Committer {
     }
 
     /// Gives the lease back.
-    pub async fn release(mut self) -> Result<()> {
-        timed(phase!(target: "mayfly::store", DEBUG, "release"), self.store.release(self.position)).await
+    pub async fn release(self) -> Result<()> {
+        timed(phase!(target: "mayfly::store", DEBUG, "release"), self.claimed.release()).await
     }
 
     /// The position of the last commit.
     pub fn position(&self) -> Position {
-        self.position
+        self.claimed.position
     }
 
     /// What commits cost so far.

@@ -25,12 +25,14 @@
 //! made it, and a message that promises something, too; what is left tells nothing that the successor's state contradicts.
 
 mod clocks;
+mod returns;
 mod store;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 pub(crate) mod tests;
 
 pub use clocks::{Clocks, Reading, SystemClocks};
+pub use returns::{Claimed, Returns};
 pub use store::LeasedStore;
 
 use crate::error::{Error, Result};

@@ -1,6 +1,6 @@
 //! A store that tells the lease of every request that proves it, and of its answer.
 
-use super::Lease;
+use super::{Lease, Returns};
 use crate::error::{Code, Error, Result};
 use crate::store::{Batch, Claimant, Nonce, Outcome, Position, Rows, Snapshot, Standing, Store, StoreFuture};
 use std::sync::Arc;
@@ -10,17 +10,20 @@ use std::time::Duration;
 pub struct LeasedStore {
     inner: Box<dyn Store>,
     lease: Arc<Lease>,
+    returns: Returns,
 }
 
 impl LeasedStore {
-    /// In front of a store that is not claimed yet.
-    pub fn new(inner: Box<dyn Store>, lease: Arc<Lease>) -> Self {
-        LeasedStore { inner, lease }
+    /// In front of a store that is not claimed yet. A claim that is dropped before its answer is told to `returns`.
+    pub fn new(inner: Box<dyn Store>, lease: Arc<Lease>, returns: Returns) -> Self {
+        LeasedStore { inner, lease, returns }
     }
 
     async fn claim(&mut self, claimant: &Claimant) -> Result<Snapshot> {
         let asked = self.lease.ask();
+        self.returns.claiming(self.inner.ttl().is_some());
         let claimed = self.inner.claim_and_load(claimant).await;
+        self.returns.claiming(false);
         match &claimed {
             Ok(_) => self.lease.claimed(asked, self.inner.ttl()),
             Err(_) => drop(self.lease.failed()),

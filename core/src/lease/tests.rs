@@ -1,6 +1,6 @@
 //! A lease by clocks and a database that the test turns.
 
-use super::{Clocks, Lease, LeasedStore, Reading, Stamp};
+use super::{Clocks, Lease, LeasedStore, Reading, Returns, Stamp};
 use crate::checkpoint::Committer;
 use crate::config::TakeOver;
 use crate::error::{Code, Error, Holder, Result};
@@ -52,6 +52,7 @@ struct DatabaseState {
     expires_at: Duration,
     held: bool,
     down: bool,
+    silent: bool,
     /// Requests, by name.
     asked: Vec<&'static str>,
 }
@@ -69,6 +70,11 @@ impl Database {
     /// It answers nothing, or again.
     pub fn is_down(&self, down: bool) {
         self.state().down = down;
+    }
+
+    /// It answers neither claims nor releases.
+    pub fn is_silent(&self) {
+        self.state().silent = true;
     }
 
     /// What it was asked since it was asked this last.
@@ -112,6 +118,13 @@ impl TtlStore {
         Ok(())
     }
 
+    async fn may_answer(&self) {
+        let silent = self.database.state().silent;
+        if silent {
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn renew(&self) {
         let mut state = self.database.state();
         state.expires_at = state.now + self.ttl;
@@ -123,6 +136,7 @@ impl Store for TtlStore {
     fn claim_and_load<'a>(&'a mut self, claimant: &'a Claimant) -> StoreFuture<'a, Result<Snapshot>> {
         Box::pin(async move {
             self.ask("claim")?;
+            self.may_answer().await;
             let held = self.database.state().held;
             if held && !self.database.is_expired() {
                 let holder = Holder { pid: None, host: None, since_ms: 0, epoch: 1 };
@@ -164,6 +178,7 @@ impl Store for TtlStore {
     fn release<'a>(&'a mut self, at: Position) -> StoreFuture<'a, Result<()>> {
         Box::pin(async move {
             self.ask("release")?;
+            self.may_answer().await;
             self.database.state().held = false;
             self.inner.release(at).await
         })
@@ -191,13 +206,10 @@ pub(crate) struct Held {
 
 /// Claimed just now, under that lease.
 pub(crate) async fn held() -> Held {
-    held_of(Database::default()).await
-}
-
-pub(crate) async fn held_of(database: Database) -> Held {
+    let database = Database::default();
     let clocks = HandClocks::default();
     let lease = Arc::new(Lease::by(clocks.clone(), Arc::new(Notify::new())));
-    let mut store = LeasedStore::new(Box::new(database.store()), Arc::clone(&lease));
+    let mut store = LeasedStore::new(Box::new(database.store()), Arc::clone(&lease), Returns::default());
     let snapshot = store.claim_and_load(&Claimant::of_process(1)).await.unwrap();
     let committer = Committer::new(Box::new(store), &snapshot, Duration::from_secs(10)).under(Arc::clone(&lease));
     database.asked();
@@ -437,6 +449,76 @@ async fn work_that_takes_long_ends_when_the_wallet_is_another_holders() {
     database.take_over().await.unwrap();
     let error = committer.keeping(std::future::pending::<()>()).await.unwrap_err();
     assert_eq!(error.code, Code::Fenced);
+}
+
+#[tokio::test]
+async fn a_holder_that_ends_without_giving_its_lease_back_leaves_it_to_whoever_goes_on() {
+    let Held { database, committer, .. } = held().await;
+    let returns = Returns::default();
+    let committer = committer.returning(returns.clone());
+    drop(committer);
+    assert_eq!(database.take_over().await.err().unwrap().code, Code::WalletLocked);
+    assert!(!returns.is_empty());
+    returns.give_back().await.unwrap();
+    assert!(returns.is_empty());
+    database.take_over().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_that_is_given_back_or_fenced_leaves_none() {
+    let Held { committer, .. } = held().await;
+    let returns = Returns::default();
+    committer.returning(returns.clone()).release().await.unwrap();
+    assert!(returns.is_empty());
+
+    let Held { database, committer, .. } = held().await;
+    let mut committer = committer.returning(returns.clone());
+    database.pass(TTL);
+    let _successor = database.take_over().await.unwrap();
+    committer.check().await.unwrap_err();
+    database.asked();
+    drop(committer);
+    assert!(returns.is_empty());
+    returns.give_back().await.unwrap();
+    assert!(database.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_return_that_is_cut_short_is_not_counted_as_one() {
+    let Held { database, committer, .. } = held().await;
+    let returns = Returns::default();
+    database.is_silent();
+    let releasing = committer.returning(returns.clone()).release();
+    tokio::time::timeout(LITTLE, releasing).await.unwrap_err();
+    assert!(!returns.is_empty());
+}
+
+#[tokio::test]
+async fn a_lease_that_ends_with_its_process_is_given_back_by_dropping_it() {
+    let wallet = MemoryWallet::default();
+    let returns = Returns::default();
+    let mut store = wallet.store();
+    let snapshot = store.claim_and_load(&Claimant::of_process(1)).await.unwrap();
+    drop(Committer::new(Box::new(store), &snapshot, TTL).returning(returns.clone()));
+    assert!(returns.is_empty());
+    wallet.store().claim_and_load(&Claimant::of_process(2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_claim_that_was_given_up_before_its_answer_is_known_to_be_lost() {
+    let database = Database::default();
+    let returns = Returns::default();
+    let claim = || {
+        let lease = Arc::new(Lease::unclaimed(Arc::default()));
+        LeasedStore::new(Box::new(database.store()), lease, returns.clone())
+    };
+    let claimant = Claimant::of_process(1);
+    claim().claim_and_load(&claimant).await.unwrap();
+    claim().claim_and_load(&claimant).await.unwrap_err();
+    assert!(!returns.lost_a_claim(), "both were answered");
+    database.is_silent();
+    tokio::time::timeout(LITTLE, claim().claim_and_load(&claimant)).await.unwrap_err();
+    assert!(returns.lost_a_claim());
 }
 
 #[test]

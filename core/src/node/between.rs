@@ -9,6 +9,7 @@ use crate::checkpoint::rows;
 use crate::error::Result;
 use crate::events::{Outbox, PaymentEvent};
 use crate::failpoint::{self, Point};
+use crate::lease::Returns;
 use crate::lsp::JitRoute;
 use crate::store::{Batch, Rows};
 use crate::wallet::ledger::{LedgerEntry, Query};
@@ -63,9 +64,15 @@ impl Worker {
             }
             Command::Balance { pending } => pending.send(self.read_row().await.map(|row| row.summary.balance)),
             Command::Channels { pending } => pending.send(self.read_row().await.map(|row| row.summary.channels)),
-            Command::Ack { id, pending } => pending.send_of(acknowledge(&self.resident, &id)).await,
+            Command::Ack { id, pending } => {
+                pending.send_of(acknowledge(&self.resident, &id, &self.returns)).await;
+                self.give_back().await;
+            }
             Command::Payments { query, pending } => pending.send_of(payments(&self.resident, &query)).await,
-            Command::Address { pending } => pending.send_of(tell_address(&self.resident)).await,
+            Command::Address { pending } => {
+                pending.send_of(tell_address(&self.resident, &self.returns)).await;
+                self.give_back().await;
+            }
             Command::Close { .. } | Command::SendAll { .. } | Command::Watch { .. } => self.session_for(command).await,
             Command::Route { pending } => match self.saved_route().await {
                 Ok(Some(route)) => pending.send(Ok(route)),
@@ -122,8 +129,8 @@ pub(super) async fn payments(resident: &Resident, query: &Query) -> Result<Vec<L
 }
 
 /// An ack while no session runs: claim, delete the row, give the lease back.
-async fn acknowledge(resident: &Resident, id: &str) -> Result<()> {
-    let (mut committer, snapshot) = claim_rows(resident).await?;
+async fn acknowledge(resident: &Resident, id: &str, returns: &Returns) -> Result<()> {
+    let (mut committer, snapshot) = claim_rows(resident, returns).await?;
     let mut outbox = Outbox::load(&snapshot.rows, 0)?;
     let acked = if outbox.ack(id) {
         let mut batch = Batch::default();
@@ -139,13 +146,13 @@ async fn acknowledge(resident: &Resident, id: &str) -> Result<()> {
 }
 
 /// The address that serves. One that was told before is read without the lease.
-async fn tell_address(resident: &Resident) -> Result<Address> {
+async fn tell_address(resident: &Resident, returns: &Returns) -> Result<Address> {
     let account = resident.keys()?.account();
     let (place, is_new) = NodeRow::load(&read(resident, &[rows::NODE]).await?)?.holdings.tell();
     if !is_new {
         return account.address(place);
     }
-    let (mut committer, snapshot) = claim_rows(resident).await?;
+    let (mut committer, snapshot) = claim_rows(resident, returns).await?;
     let mut row = NodeRow::load(&snapshot.rows)?;
     let (place, _) = row.holdings.tell();
     let mut batch = Batch::default();

@@ -22,7 +22,7 @@ use crate::error::Result;
 use crate::failpoint::{self, Point};
 use crate::guard::guarded_future;
 use crate::ldk::PeerHandlers;
-use crate::lease::{Lease, LeasedStore, Stamp};
+use crate::lease::{Lease, LeasedStore, Returns, Stamp};
 use crate::log::{note, phase, timed, LdkLog};
 use crate::lsp::transport::LspTransport;
 use crate::net::dns::Resolver;
@@ -68,9 +68,15 @@ struct Gathered {
     dialled: Option<Dialled>,
 }
 
-/// Claims, loads, syncs, and connects if `connects`. Dropping the future at any point leaves nothing behind.
-pub(super) async fn boot(resident: Arc<Resident>, stats: Arc<Stats>, connects: bool) -> Result<Session> {
-    let gathered = prepare(resident, stats)?.gather(connects).await?;
+/// Claims, loads, syncs, and connects if `connects`. Dropping the future at any point leaves nothing behind but, in `returns`, a lease that
+/// expires.
+pub(super) async fn boot(
+    resident: Arc<Resident>,
+    stats: Arc<Stats>,
+    connects: bool,
+    returns: &Returns,
+) -> Result<Session> {
+    let gathered = prepare(resident, stats)?.gather(connects, returns).await?;
     let (mut session, dialled) = gathered.restore().await?;
     // What is ours on chain does not wait for the LSP, which may be the thief: it would never answer.
     if session.wallet.claims_on_chain() {
@@ -147,11 +153,11 @@ fn prepare(resident: Arc<Resident>, stats: Arc<Stats>) -> Result<Prepared> {
 }
 
 impl Prepared {
-    async fn gather(self, connects: bool) -> Result<Gathered> {
+    async fn gather(self, connects: bool, returns: &Returns) -> Result<Gathered> {
         let began = Instant::now();
         let config = Arc::clone(&self.config);
         let store = bounded_store(&config, self.wallet).counting(Arc::clone(&self.stats));
-        let mut store = LeasedStore::new(Box::new(store), Arc::clone(&self.lease));
+        let mut store = LeasedStore::new(Box::new(store), Arc::clone(&self.lease), returns.clone());
         let claimant = claimant(&config);
         let claim = async {
             let began = Instant::now();
@@ -164,6 +170,7 @@ impl Prepared {
             failpoint::reached(Point::AfterLeaseClaim);
             let committer = Committer::new(Box::new(store), &snapshot, config.timeouts.commit);
             let committer = committer.counting(Arc::clone(&self.stats)).under(Arc::clone(&self.lease));
+            let committer = committer.returning(returns.clone());
             Ok((snapshot, committer))
         };
         // A held wallet ends the boot at once; a failed dial does not, since connecting retries.
@@ -300,9 +307,12 @@ fn bounded_store(config: &Config, wallet: WalletId) -> BoundedStore {
 }
 
 /// A claim without LDK, for work on rows alone.
-pub(super) async fn claim_rows(resident: &Resident) -> Result<(Committer, Snapshot)> {
+pub(super) async fn claim_rows(resident: &Resident, returns: &Returns) -> Result<(Committer, Snapshot)> {
     let config = &resident.config;
-    let mut store = open_store(config, resident.wallet_id()?);
-    let snapshot = claim_within(store.as_mut(), &claimant(config), &config.lease).await?;
-    Ok((Committer::new(store, &snapshot, config.timeouts.commit), snapshot))
+    let lease = Arc::new(Lease::unclaimed(Arc::default()));
+    let store = open_store(config, resident.wallet_id()?);
+    let mut store = LeasedStore::new(store, lease, returns.clone());
+    let snapshot = claim_within(&mut store, &claimant(config), &config.lease).await?;
+    let committer = Committer::new(Box::new(store), &snapshot, config.timeouts.commit).returning(returns.clone());
+    Ok((committer, snapshot))
 }

@@ -18,6 +18,7 @@ use super::State;
 use crate::error::{Code, Error, Result};
 use crate::failpoint::{self, Point};
 use crate::guard::{guarded, guarded_future, guarded_work};
+use crate::lease::Returns;
 use crate::stats::{Phase, Stats};
 use crate::wallet::Promise;
 use std::collections::VecDeque;
@@ -25,7 +26,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::time::{timeout, Instant};
+use tokio::time::{timeout, timeout_at, Instant};
 use tracing::Instrument;
 
 /// LDK's deepest calls in an unoptimised build; only touched pages cost memory.
@@ -40,6 +41,8 @@ pub(super) struct Worker {
     session: Option<Session>,
     /// Promises of a commit that did not happen, of the session that ends. They must not read as those of a destroyed node.
     broken: Vec<Promise>,
+    /// What a holder left that ended without giving its lease back.
+    pub returns: Returns,
     /// Of the session that is here, or begins.
     chapter: Option<Chapter>,
 }
@@ -87,6 +90,7 @@ async fn live(resident: Arc<Resident>) {
         waiting: Waiting::default(),
         session: None,
         broken: Vec::new(),
+        returns: Returns::default(),
         chapter: None,
     };
     let destroyed = tokio::select! {
@@ -183,6 +187,7 @@ impl Worker {
         let mut later = VecDeque::new();
         let booted = self.boot(&mut later, Arc::clone(&stats)).await;
         let given_up = matches!(booted, Ok(None));
+        self.give_back().await;
         let result = match booted {
             Ok(Some(session)) => {
                 self.resident.set_state(State::Running);
@@ -229,7 +234,8 @@ impl Worker {
         let resident = Arc::clone(&self.resident);
         // A watch need not have the LSP, nor a send; who does, finds it later.
         let connects = self.waiting.watches.is_empty() && self.waiting.needs_lsp();
-        let mut booting = pin!(guarded_work("the start", boot(Arc::clone(&resident), stats, connects)));
+        let returns = self.returns.clone();
+        let mut booting = pin!(guarded_work("the start", boot(Arc::clone(&resident), stats, connects, &returns)));
         loop {
             tokio::select! {
                 session = &mut booting => return session.map(Some),
@@ -312,6 +318,13 @@ impl Worker {
         }
     }
 
+    /// For holders that are gone. `timeouts.storeMs` bounds each.
+    pub(super) async fn give_back(&self) {
+        if let Err(error) = self.returns.give_back().await {
+            tracing::debug!(reason = %error.message, "the lease was not given back; it expires");
+        }
+    }
+
     /// `None`: all were kept.
     fn break_promises(&mut self, reason: Option<&Error>) {
         let Some(reason) = reason else { return };
@@ -334,16 +347,30 @@ impl Worker {
     /// `destroy()` ends the session, if there is one.
     async fn end_session(&mut self, within: Duration) {
         self.waiting.abort_tasks();
+        let until = Instant::now() + within.mul_f64(TEARDOWN_SHARE);
         if let Some(chapter) = self.chapter.take() {
-            self.tear_down(within).instrument(chapter.span()).await;
+            self.tear_down(until).instrument(chapter.span()).await;
             chapter.cut_short();
+        }
+        // Of what was under way when it was called.
+        if !self.returns.is_empty() {
+            let result = match timeout_at(until, self.returns.give_back()).await {
+                Ok(result) => result.map_err(|error| error.message),
+                Err(_) => Err("it took too long".to_owned()),
+            };
+            if let Err(problem) = result {
+                self.resident.unfinished(format!("giving the lease back: {problem}; it ends by its time to live"));
+            }
+        }
+        if self.returns.lost_a_claim() {
+            let what = "a claim was under way: if it came through, its lease ends by its time to live";
+            self.resident.unfinished(what.to_owned());
         }
     }
 
     /// `destroy()`: the peer first, so that the LSP knows at once; then what is worth a commit; then the lease.
-    async fn tear_down(&mut self, within: Duration) {
+    async fn tear_down(&mut self, until: Instant) {
         let Some(mut session) = self.session.take() else { return };
-        let budget = within.mul_f64(TEARDOWN_SHARE);
         let last = async {
             failpoint::reached(Point::BeforeDestroy);
             let _ = guarded("disconnecting", || session.peers.disconnect_all_peers());
@@ -359,7 +386,7 @@ impl Worker {
             }
             self.resident.through(Stage::Release);
         };
-        match timeout(budget, guarded_future("destroy()", last)).await {
+        match timeout_at(until, guarded_future("destroy()", last)).await {
             Ok(Ok(())) => {}
             Ok(Err(panic)) => self.resident.unfinished(panic.message),
             Err(_) => self.resident.unfinished("the last commit and the release took too long".to_owned()),

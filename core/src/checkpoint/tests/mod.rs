@@ -6,6 +6,7 @@ mod committer;
 mod deltas;
 mod doubt;
 mod gate;
+mod lease;
 mod pace;
 mod pair;
 mod payment;

@@ -8,6 +8,8 @@ use crate::config::Mnemonic;
 use crate::error::Result;
 use crate::invoice::{self, MintRequest};
 use crate::keys::Keys;
+use crate::lease::tests::Held;
+use crate::lease::Lease;
 use crate::log::LdkLog;
 use crate::lsp::JitRoute;
 use crate::store::memory::MemoryWallet;
@@ -49,6 +51,10 @@ pub(crate) fn keys(lsp: bool) -> Keys {
 
 /// An engine of that wallet; nothing is loaded.
 pub(crate) fn engine(keys: &Keys) -> Engine {
+    engine_under(keys, Lease::of_process())
+}
+
+fn engine_under(keys: &Keys, lease: Arc<Lease>) -> Engine {
     let mut config = UserConfig { manually_accept_inbound_channels: true, ..UserConfig::default() };
     config.channel_handshake_limits.force_announced_channel_preference = false;
     config.channel_handshake_config.max_inbound_htlc_value_in_flight_percent_of_channel = 100;
@@ -59,7 +65,7 @@ pub(crate) fn engine(keys: &Keys) -> Engine {
         log: Arc::new(LdkLog::new("test")),
         user_config: config,
     };
-    Engine::new(params, Arc::new(Notify::new()))
+    Engine::under(params, Arc::new(Notify::new()), lease)
 }
 
 pub(crate) fn load(keys: &Keys, rows: &Rows) -> Result<Loaded> {
@@ -105,6 +111,18 @@ impl Side {
         if lsp {
             loaded.messages().answer_unknown_channels();
         }
+        Side::of(keys, loaded, store, committer)
+    }
+
+    /// The wallet in a database, under its lease.
+    pub fn held(held: Held) -> Side {
+        let keys = keys(false);
+        let engine = engine_under(&keys, held.lease);
+        let loaded = engine.load(&held.database.wallet.rows(), BestBlock::from_network(Network::Regtest)).unwrap();
+        Side::of(keys, loaded, held.database.wallet, held.committer)
+    }
+
+    fn of(keys: Keys, loaded: Loaded, store: MemoryWallet, committer: Committer) -> Side {
         Side {
             keys,
             loaded,
@@ -195,6 +213,7 @@ impl Side {
         while self.fault_code().is_none() && self.loaded.wants_commit() {
             self.commit().await.unwrap();
         }
+        self.committer.renew(true).await.unwrap();
         self.send();
     }
 
