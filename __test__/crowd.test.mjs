@@ -7,6 +7,7 @@ import { generateMnemonic } from '../index.mjs'
 import { folder } from './support/life.mjs'
 import { Child, beat } from './support/life-process.mjs'
 import { Pulse } from './support/pulse.mjs'
+import { KIND, storeAt } from './support/store.mjs'
 
 const WALLETS = Number(process.env.SOAK_WALLETS ?? 100)
 /** A watchdog: some ten seconds on two idle processors. */
@@ -28,14 +29,14 @@ test(`${WALLETS} wallets at once in one process start, are paid and are destroye
   const home = folder(t)
   // Time enough to start and to finish on a busy machine: what counts is that each does.
   const patience = { timeouts: { chainMs: PATIENCE_MS, lspMs: PATIENCE_MS, connectMs: 30_000, lspRequestMs: PATIENCE_MS - 1 }, destroyTimeoutMs: 10_000 }
-  const wallets = Array.from({ length: WALLETS }, (_, i) => lab.options({ mnemonic: generateMnemonic(), store: `file:${home}/${i}`, ...patience }))
+  const wallets = Array.from({ length: WALLETS }, (_, i) => lab.options({ mnemonic: generateMnemonic(), store: storeAt(`${home}/${i}`), ...patience }))
   const child = new Child(t, 'crowd', { options: wallets, script: 'crowd-child.mjs' })
   const payments = []
   child.onLine(({ invoice }) => invoice && payments.push(lab.pay(invoice, PATIENCE_MS)))
   assert.deepEqual(await child.said('balances', PATIENCE_MS), Array(WALLETS).fill(21_000))
   const running = await child.said('running')
   assert.equal(running.threads, WALLETS, 'a thread for each')
-  assert.ok(running.locks >= WALLETS, `${running.locks} locks; SQLite has some of its own`)
+  if (KIND === 'file') assert.ok(running.locks >= WALLETS, `${running.locks} locks; SQLite has some of its own`)
   const outcomes = await Promise.all(payments)
   assert.deepEqual(outcomes.filter(({ preimage }) => !preimage), [], 'payments that failed')
   assert.equal(payments.length, WALLETS)

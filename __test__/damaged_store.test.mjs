@@ -9,9 +9,10 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, stat
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { Books, LAB_ARGS, assertNoForceClose, databaseOf, sql } from './support/books.mjs'
+import { Books, LAB_ARGS, assertNoForceClose } from './support/books.mjs'
 import { failsWith } from './support/services.mjs'
 import { openShop } from './support/shop.mjs'
+import { databaseOf, sql } from './support/store.mjs'
 import { within } from './support/until.mjs'
 
 const AMOUNT_MSAT = 3_000_000

@@ -7,6 +7,7 @@ import { createRequire } from 'node:module'
 import { after, before, test } from 'node:test'
 import { Books, LAB_ARGS, assertNoForceClose, commitments } from './support/books.mjs'
 import { openShop } from './support/shop.mjs'
+import { KIND, ledgerOf } from './support/store.mjs'
 import { until, within } from './support/until.mjs'
 
 const POINTS = createRequire(import.meta.url)('../native.js').selftestFailpoints()
@@ -138,8 +139,8 @@ test('a handler that stands still between its commit and its messages keeps othe
   const { paymentHash } = await books.payToLsp(AMOUNT_MSAT)
   const frozen = books.wallet.start('receive', {}, {}, { failpoint: 'BeforeFulfil:1:block' })
   assert.equal((await within('the failpoint', frozen.trips())).failpoint, 'BeforeFulfil')
-  // The payment is in the database already, and nobody was told.
-  assert.ok((await books.ledger()).some(({ payment_hash }) => payment_hash === paymentHash))
+  // The payment is in the store already, and nobody was told.
+  assert.ok((await ledgerOf(books.wallet)).some((entry) => entry.paymentHash === paymentHash))
   assert.equal(books.open().length, 1)
   const other = books.wallet.start('receive', {}, { lease: { attempts: 1 } })
   await other.done()

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { startLab } from '../scripts/support/lab.mjs'
 import { PATIENCE_MS, rejection, until, within } from './support/life.mjs'
-import { sql } from './support/books.mjs'
+import { sql } from './support/store.mjs'
 import { Baseline, Household, monotonic } from './support/shared.mjs'
 import { threads } from './support/threads.mjs'
 

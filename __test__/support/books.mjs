@@ -1,14 +1,10 @@
-// The books of a wallet whose handlers are killed: what the payer paid, what handlers were told, what the wallet's database holds and
+// The books of a wallet whose handlers are killed: what the payer paid, what handlers were told, what the wallet's store holds and
 // what the LSP thinks. In the end all four must say the same.
 
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { ensureLab } from '../../scripts/setup.mjs'
 import { esplora } from './chain.mjs'
 import { assertNothingMore, assertProof } from './shop.mjs'
+import { ledgerOf } from './store.mjs'
 import { until, within } from './until.mjs'
 
 /** A payment waits at the LSP for as long as a handler's deaths take. */
@@ -93,16 +89,16 @@ export class Books {
     const paid = await this.paid()
     const total = paid.reduce((sum, { amountMsat }) => sum + amountMsat, 0)
 
-    const ledger = await this.ledger()
+    const ledger = await ledgerOf(wallet)
     const byHash = (a, b) => (a[0] < b[0] ? -1 : 1)
     assert.deepEqual(
-      ledger.map(({ payment_hash, amount_msat }) => [payment_hash, amount_msat]).sort(byHash),
+      ledger.map(({ paymentHash, amountMsat }) => [paymentHash, amountMsat]).sort(byHash),
       paid.map(({ paymentHash, amountMsat }) => [paymentHash, amountMsat]).sort(byHash),
       'the ledger holds what the payer has the preimage of, and nothing else',
     )
     assert.deepEqual(
       [...this.told].map(([paymentHash, ids]) => [paymentHash, [...ids]]).sort(byHash),
-      ledger.map(({ payment_hash, id }) => [payment_hash, [id]]).sort(byHash),
+      ledger.map(({ paymentHash, id }) => [paymentHash, [id]]).sort(byHash),
       'each was told, under one id',
     )
 
@@ -121,29 +117,6 @@ export class Books {
     }
     return { paid: paid.length, refused: this.payments.size - paid.length, channels: theirs.length }
   }
-
-  /** The received payments, as they stand in the database, which must be whole. */
-  async ledger() {
-    assert.deepEqual(await sql(this.wallet, 'PRAGMA integrity_check'), [{ integrity_check: 'ok' }])
-    const rows = await sql(this.wallet, "SELECT key, CAST(value AS TEXT) AS row FROM item WHERE key BETWEEN 'ledger/' AND 'ledger/~'")
-    return rows.map(({ key, row }) => {
-      const { payment_id: id, ...payment } = JSON.parse(row)
-      assert.equal(key, `ledger/${payment.payment_hash}`)
-      return { id, ...payment }
-    })
-  }
-}
-
-/** The wallet's database. */
-export function databaseOf({ options }) {
-  const folder = options.store.slice('file:'.length)
-  return join(folder, readdirSync(folder).find((name) => name.endsWith('.sqlite')))
-}
-
-/** Runs a statement on the wallet's database. */
-export async function sql(wallet, statement) {
-  const { stdout } = await promisify(execFile)(ensureLab(), ['sql', databaseOf(wallet), statement])
-  return JSON.parse(stdout)
 }
 
 /** The commitment transactions in the mempool: BOLT 3 gives them a lock time and a sequence that nothing else here has. */

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { MdkNode, generateMnemonic } from '../../index.mjs'
 import { footprint, locksHeld } from '../../scripts/support/footprint.mjs'
 import { folder, until, within } from './life.mjs'
+import { storeAt } from './store.mjs'
 import { noThreads, threads } from './threads.mjs'
 
 /** A wallet, and the nodes of it that a test makes. */
@@ -14,7 +15,7 @@ export class Household {
   constructor(t, lab, more = {}) {
     this.#t = t
     this.lab = lab
-    this.options = lab.options({ mnemonic: generateMnemonic(), store: `file:${folder(t)}`, ...more })
+    this.options = lab.options({ mnemonic: generateMnemonic(), store: storeAt(folder(t)), ...more })
   }
 
   /** One more node of the wallet; gone with the test, which does not keep it from being collected. */

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { MdkNode, deriveNodeId, generateMnemonic } from '../../index.mjs'
 import { startLab } from '../../scripts/support/lab.mjs'
 import { Handler, killHandlers } from './handler.mjs'
+import { storeAt } from './store.mjs'
 import { until } from './until.mjs'
 
 /** `args`: the lab's options. */
@@ -32,7 +33,7 @@ export async function openShop(args = []) {
     folder,
     /** A new wallet whose JIT route is learnt, and whose webhook is registered with the LSP. */
     async wallet({ options = {}, routed = true } = {}) {
-      const store = `file:${join(folder, `wallet-${wallets.size}`)}`
+      const store = storeAt(join(folder, `wallet-${wallets.size}`))
       const wallet = new Wallet(lab, lab.options({ mnemonic: generateMnemonic(), store, ...options }))
       wallets.set(wallet.nodeId, wallet)
       await lab.post('/webhooks', { nodeId: wallet.nodeId, url: `${url}/${wallet.nodeId}` })

@@ -111,6 +111,13 @@ export class Postgres {
     if (this.#pid !== undefined) signalAll(this.#pid, 'SIGCONT')
   }
 
+  /** It does not keep this process alive, and goes with it. */
+  unref() {
+    this.#keeper.unref()
+    this.#keeper.channel.unref()
+    return this
+  }
+
   /** What it logged. */
   log() {
     return readFileSync(join(this.folder, 'log'), 'utf8')

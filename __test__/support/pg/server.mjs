@@ -8,14 +8,8 @@ let count = 0
 /** The superuser's URL of the shared server. */
 export async function shared() {
   if (process.env.MAYFLY_TEST_POSTGRES) return process.env.MAYFLY_TEST_POSTGRES
-  own ??= Postgres.start()
+  own ??= Postgres.start().then((server) => server.unref())
   return (await own).url()
-}
-
-/** To be called after all tests of a file. */
-export async function stopShared() {
-  await (await own)?.stop()
-  own = undefined
 }
 
 /** A new, empty database. */
