@@ -18,6 +18,8 @@ export class Proxy {
   /** How often a client had to wait: requests after which it got something, without the handshake of TCP. */
   turns = 0
   connections = 0
+  /** What clients have sent. */
+  bytesUp = 0
   #pairs = new Set()
   #fates = []
 
@@ -49,6 +51,12 @@ export class Proxy {
     this.silent = true
   }
 
+  /** Clients hear nothing more, and what they say is lost, on what is open and on what is new; servers see all of them gone. */
+  strand() {
+    this.silent = true
+    for (const pair of this.#pairs) pair.strand()
+  }
+
   /** Everything passes again, first what was held. */
   speak() {
     this.silent = false
@@ -61,6 +69,11 @@ export class Proxy {
    */
   next(words, { lose, then = 'reset' }) {
     return new Promise((done) => this.#fates.push({ words: Buffer.from(words), lose, then, done }))
+  }
+
+  /** Resolves when the next request with these words in it is passed on. */
+  sees(words) {
+    return this.next(words, {})
   }
 
   #open(client, server) {
@@ -110,13 +123,16 @@ class Pair {
   }
 
   #asked(bytes, fateOf) {
+    this.#proxy.bytesUp += bytes.length
     if (this.#answered) {
       this.#proxy.turns += 1
       this.#request = Buffer.alloc(0)
       this.#answered = false
     }
     this.#request = Buffer.concat([this.#request, bytes])
-    this.#lost ??= fateOf(this.#request)
+    const fate = fateOf(this.#request)
+    if (fate?.lose === undefined) fate?.done()
+    else this.#lost ??= fate
     if (this.#lost?.lose === 'request') this.#lose()
     else this.#pass('up', () => this.#server.write(bytes))
   }
@@ -158,6 +174,11 @@ class Pair {
     const held = this.#held
     this.#held = []
     for (const write of held) write()
+  }
+
+  strand() {
+    this.#mute = true
+    this.#server.destroy()
   }
 
   tear() {
