@@ -10,6 +10,7 @@ import { STORES } from './support/no_lingering/stores.mjs'
 import { WAYS, Worker } from './support/no_lingering/worker.mjs'
 import { Pulse } from './support/pulse.mjs'
 import { openShop } from './support/shop.mjs'
+import { KIND } from './support/store.mjs'
 
 /** Most of a worker's life is waiting. */
 const AT_ONCE = 6
@@ -21,29 +22,32 @@ let pulse
 before(async () => ([shop, pulse] = await Promise.all([openShop(LAB_ARGS), Pulse.start()])))
 after(() => Promise.all([shop?.close(), pulse?.stop()]))
 
-for (const [kind, store] of Object.entries(STORES)) {
-  describe(`with a ${kind} store`, { concurrency: AT_ONCE }, () => {
-    for (const [name, state] of Object.entries(STATES)) {
-      const skip = state.skip ?? (state.worker === 'store' && store.noHangs)
-      for (const way of Object.keys(WAYS)) {
-        test(`${name}: ${way}`, { skip }, async (t) => {
-          const place = store.open(t)
-          const wallet = await shop.wallet({ options: { store: place.store } })
-          const books = new Books(wallet)
-          if (state.payment) await books.payToLsp(AMOUNT_MSAT)
-          const { worker, still } = await workerIn(t, name, { wallet, place, orphan: WAYS[way].orphan })
-          const ms = await worker.endsBy(way, { withinMs: state.stuck ? GONE_FROM_STUCK_MS : GONE_MS, pulse })
-          t.diagnostic(`gone after ${ms.toFixed(0)} ms`)
-          if (state.outcomes) assert.deepEqual(worker.end().outcomes, state.outcomes)
-          worker.assertToldWhatIsLeft({ stuck: state.stuck })
-          if (still) await still()
-          else await nextEpoch(wallet)
-          if (state.payment) await received(books, worker)
-        })
-      }
+const store = STORES[KIND]
+
+describe(`with a ${KIND} store`, { concurrency: AT_ONCE }, () => {
+  for (const [name, state] of Object.entries(STATES)) {
+    if (state.silent && store.silenced === undefined) continue
+    const isAsking = state.worker === 'store'
+    const skip = state.skip ?? (isAsking && store.noHangs)
+    const stuck = isAsking ? store.sticks : state.stuck
+    for (const way of Object.keys(WAYS)) {
+      test(`${name}: ${way}`, { skip }, async (t) => {
+        const place = store.open(t)
+        const wallet = await shop.wallet({ options: { store: place.store } })
+        const books = new Books(wallet)
+        if (state.payment) await books.payToLsp(AMOUNT_MSAT)
+        const { worker, still } = await workerIn(t, name, { wallet, place, store, orphan: WAYS[way].orphan })
+        const ms = await worker.endsBy(way, { withinMs: stuck ? GONE_FROM_STUCK_MS : GONE_MS, pulse })
+        t.diagnostic(`gone after ${ms.toFixed(0)} ms`)
+        if (state.outcomes) assert.deepEqual(worker.end().outcomes, state.outcomes)
+        worker.assertToldWhatIsLeft({ stuck, silent: state.silent })
+        if (still) await still()
+        else await nextEpoch(wallet, state.silent || stuck ? {} : undefined)
+        if (state.payment) await received(books, worker)
+      })
     }
-  })
-}
+  }
+})
 
 /** The payment is the wallet's, once, and all agree on it. */
 async function received(books, worker) {

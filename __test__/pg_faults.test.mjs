@@ -60,6 +60,8 @@ class Customer {
       } catch (error) {
         if (error.code === undefined) throw error
         this.codes.push(error.code)
+        // A handler that is called again is called later.
+        await until('the server', () => server.sql('SELECT 1').catch(() => undefined))
       } finally {
         node.destroy()
       }

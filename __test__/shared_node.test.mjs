@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { startLab } from '../scripts/support/lab.mjs'
 import { PATIENCE_MS, rejection, until, within } from './support/life.mjs'
-import { sql } from './support/store.mjs'
+import { takeAway } from './support/store.mjs'
 import { Baseline, Household, monotonic } from './support/shared.mjs'
 import { threads } from './support/threads.mjs'
 
@@ -239,8 +239,8 @@ describe('a node that comes', () => {
     await Promise.all([one.startReceiving(), two.startReceiving()])
     const waiting = [one, two].map((node) => outcome(node.nextEvent(60_000)))
     const { bolt11, paymentHash } = await one.getInvoice(21_000, 'One report', 900)
-    // As a holder that this process does not know of does it; the next commit finds out.
-    await sql(household, 'UPDATE lease SET epoch = epoch + 1')
+    // The next commit finds out.
+    await takeAway(household)
     const paying = lab.pay(bolt11)
     paying.catch(() => {}) // looked at below
     assert.deepEqual(await Promise.all(waiting), ['FENCED', 'FENCED'])

@@ -23,7 +23,7 @@ export async function run(context) {
     const rows = []
     for (const [name, state] of Object.entries(STATES)) {
       // What ships has no failpoints.
-      if (state.failpoint || state.skip) continue
+      if (state.failpoint || state.skip || state.silent) continue
       const took = []
       while (took.length < times) took.push(await once(shop, name))
       rows.push(samples(name, 'ms', took, { target: state.stuck ? GONE_FROM_STUCK_MS : GONE_MS, at: 'p99' }))
@@ -41,7 +41,7 @@ async function once(shop, name) {
     const place = STORES.file.open(t)
     const wallet = await shop.wallet({ options: { store: place.store } })
     if (STATES[name].payment) await new Books(wallet).payToLsp(AMOUNT_MSAT)
-    const { worker, still } = await workerIn(t, name, { wallet, place, shutdown: SHUTDOWN })
+    const { worker, still } = await workerIn(t, name, { wallet, place, store: STORES.file, shutdown: SHUTDOWN })
     const ms = await worker.endsBy('SIGTERM', { withinMs: HANGS_MS, pulse: NO_PULSE })
     await still?.()
     return ms

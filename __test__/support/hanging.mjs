@@ -23,12 +23,26 @@ export const REACHED = {
   lsp: (node) => node.stats()?.lspBytesSent > 0 && node.stats().phases.syncedMs !== undefined,
   dns: () => asks(),
   disk: () => existsSync(`${disk()}.hanging`),
+  /** Connected, whoever took the connection. */
+  postgres: (node, { store }) => isConnectedTo(Number(new URL(store).port)),
+}
+
+/** This process, to a port of this machine. */
+function isConnectedTo(port) {
+  const ESTABLISHED = '01'
+  const lines = readFileSync('/proc/self/net/tcp', 'utf8').trim().split('\n').slice(1)
+  const inodes = lines.map((line) => line.trim().split(/\s+/)).filter(([, , remote, state]) => parseInt(remote.split(':')[1], 16) === port && state === ESTABLISHED).map((fields) => fields[9])
+  return hasSocket(new Set(inodes.map((inode) => `socket:[${inode}]`)))
 }
 
 /** Questions to name servers are the only datagrams of a process that has nothing but mayfly in it. */
 function asks() {
   const lines = readFileSync('/proc/self/net/udp', 'utf8').trim().split('\n').slice(1)
   const inodes = new Set(lines.map((line) => `socket:[${line.trim().split(/\s+/)[9]}]`))
+  return hasSocket(inodes)
+}
+
+function hasSocket(inodes) {
   return readdirSync('/proc/self/fd').some((fd) => {
     try {
       return inodes.has(readlinkSync(`/proc/self/fd/${fd}`))

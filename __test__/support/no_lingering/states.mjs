@@ -6,11 +6,13 @@
 //   failpoint where its thread is stopped
 //   outcomes  of the calls that were under way
 //   stuck     a native thread hangs for ever: shutting down can't end it, and says so. The process ends all the same
+//   silent    its store says nothing more: the lease can't be given back, and ends with its time
 
 import assert from 'node:assert/strict'
 import { MdkNode } from '../../../index.mjs'
 import { SilentNameServer, noHangs } from '../hang.mjs'
 import { silentHandshake } from '../silence.mjs'
+import { KIND } from '../store.mjs'
 import { Worker } from './worker.mjs'
 
 /** How long a process may linger that is told to end, and one in which something hangs for ever. */
@@ -71,7 +73,11 @@ export const STATES = {
 
   running: { outcomes: ended(1) },
 
+  'running, and the store falls silent': { worker: 'running', outcomes: ended(1), silent: true },
+
   'mid-payment': { worker: 'paying', payment: true },
+
+  'mid-payment, and the store falls silent': { worker: 'paying', payment: true, silent: true },
 
   // receivePayment waits for its handler, which never ends.
   'mid-payment, in the handler': { worker: 'told', payment: true, outcomes: [] },
@@ -82,19 +88,24 @@ export const STATES = {
     outcomes: ended(1),
     stuck: true,
     // The third of a first payment is that of its claim.
-    failpoint: 'MidCommit:3:block',
+    failpoint: KIND === 'file' ? 'MidCommit:3:block' : 'BeforeCommit:3:block',
   },
 }
 
 /** `destroyTimeoutMs` of the nodes: it is the shutdown's that counts, and nobody waits twice for what hangs. */
 const OWN_DESTROY_TIMEOUT_MS = 10_000
 
+/** Short, for a lease that can't be given back. */
+const BRIEF = { ttlMs: 2_000 }
+
 /** A worker that is in that state. `t`: a test's context, or anything with `after`. `more`: see Worker. */
-export async function workerIn(t, name, { wallet, place, ...more }) {
-  const { worker = name, failpoint, prepare } = STATES[name]
-  const { options, still, ...hanging } = (await prepare?.(t, { wallet, place })) ?? {}
+export async function workerIn(t, name, { wallet, place, store, ...more }) {
+  const { worker = name, failpoint, prepare, silent } = STATES[name]
+  const { falls, ...silenced } = silent ? await store.silenced(t) : {}
+  const { options = { ...silenced.options, ...(silent && { lease: BRIEF }) }, still, ...hanging } = (await prepare?.(t, { wallet, place })) ?? {}
   const started = new Worker(t, worker, { ...wallet.options, destroyTimeoutMs: OWN_DESTROY_TIMEOUT_MS, ...options }, { failpoint, ...hanging, ...more })
   await started.reached()
+  falls?.()
   return { worker: started, still }
 }
 
@@ -117,9 +128,9 @@ export async function hold(t, wallet) {
   }
 }
 
-/** The first attempt of another gets the wallet. */
-export async function nextEpoch(wallet) {
-  const next = new MdkNode({ ...wallet.options, lease: { attempts: 1 } })
+/** The first attempt of another gets the wallet; or one of many, if its lease has to end by itself. */
+export async function nextEpoch(wallet, lease = { attempts: 1 }) {
+  const next = new MdkNode({ ...wallet.options, lease })
   try {
     await next.start()
     return next.stats().epoch

@@ -38,7 +38,7 @@ const node = new MdkNode(options)
 const booting = (service) => async () => {
   if (dies !== undefined) die(dies)
   calls(node.start(), node.nextEvent(60_000))
-  await until(() => REACHED[service](node), `${service} to be asked`)
+  await until(() => REACHED[service](node, options), `${service} to be asked`)
 }
 
 const received = (payment) => appendFileSync(files.received, `${JSON.stringify({ payment })}\n`)
@@ -60,7 +60,7 @@ const STATES = {
   esplora: booting('esplora'),
   lsp: booting('lsp'),
   dns: booting('dns'),
-  store: booting('disk'),
+  store: booting(options.store.startsWith('file:') ? 'disk' : 'postgres'),
   async running() {
     await node.startReceiving()
     calls(node.nextEvent(60_000))

@@ -119,7 +119,7 @@ class Pair {
     client.on('close', () => this.#pass('up', () => server.destroy()))
     server.on('close', () => this.#pass('down', () => client.destroy()))
     for (const socket of [client, server]) socket.on('error', () => {}) // `close` follows
-    this.closed = Promise.all([once(client, 'close'), once(server, 'close')])
+    this.closed = Promise.all([client, server].map((socket) => new Promise((resolve) => socket.once('close', resolve))))
   }
 
   #asked(bytes, fateOf) {
