@@ -5,18 +5,19 @@
 //!
 //! What must hold:
 //! * Each operation is one round trip on a connection that is there, and never a transaction over several.
-//! * An operation takes the connection out of the store and puts it back when it is done, so what cuts it short closes the connection,
-//!   and a dropped store leaves no socket (`postgres/link.rs`). The lease of a store that is only dropped ends with its time.
+//! * A dropped store, or an operation that is cut short, leaves no socket and no task (`postgres/link.rs`). The lease of a store that is
+//!   only dropped ends with its time.
 //! * A reply that is lost is never guessed at. Every operation can be repeated: a commit is known by its nonce, a claim by its holder
-//!   id. So what fails on a connection that had been idle, which the server or something between may have closed, is asked once more
-//!   on a new one.
+//!   id. So what fails on a connection that had been idle is asked once more on a new one (`postgres/line.rs`).
 //! * Holder ids are drawn when claiming: a cloned process has none but what it claimed itself.
 
 mod fault;
+mod line;
 mod link;
 mod schema;
 mod sql;
 mod tls;
+mod wedge;
 
 pub use schema::{CREATE as SCHEMA, GRANTS};
 
@@ -26,10 +27,10 @@ use super::{
 use crate::config::PostgresUrl;
 use crate::entropy;
 use crate::error::{Code, Error, Result};
-use crate::net::dns::Resolver;
 use fault::Fault;
-use link::Link;
+use line::Line;
 use sql::{Claim, Found, Hold, HolderId};
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 use tokio_postgres::Client;
 
@@ -42,12 +43,12 @@ const CLAIMS_REMEMBERED: usize = 16;
 /// A wallet's store in a PostgreSQL database.
 pub struct PostgresStore {
     wallet: WalletId,
-    url: PostgresUrl,
-    resolver: Resolver,
-    link: Option<Link>,
+    line: Line,
     held: Option<Held>,
     /// Ids of ours that may stand in the lease's row.
-    ours: Vec<HolderId>,
+    ours: RefCell<Vec<HolderId>>,
+    /// A commit was cut short: the session that it left behind may have the row's lock.
+    left_a_commit: bool,
     ttl: Duration,
 }
 
@@ -57,124 +58,106 @@ struct Held {
     epoch: u64,
 }
 
+/// A claim that was answered, and by whom.
+type Answered = (HolderId, Found, Option<Server>);
+
 impl PostgresStore {
     /// Does no I/O.
     pub fn open(url: &PostgresUrl, wallet: WalletId) -> Self {
         PostgresStore {
             wallet,
-            url: url.clone(),
-            resolver: Resolver::new(),
-            link: None,
+            line: Line::to(url),
             held: None,
-            ours: Vec::new(),
+            ours: RefCell::default(),
+            left_a_commit: false,
             ttl: Claimant::of_process(0).ttl,
         }
-    }
-
-    /// Asks on the connection that is there, or a new one.
-    async fn ask<T>(
-        &mut self,
-        question: impl AsyncFn(&Client) -> Result<T, tokio_postgres::Error>,
-    ) -> Result<T, Fault> {
-        if let Some(mut link) = self.link.take() {
-            if !link.is_over().await {
-                match link.ask(&question).await {
-                    Err(fault) if fault.ends_the_connection() => {
-                        tracing::debug!(?fault, "the connection to PostgreSQL was lost; asking once more on a new one");
-                    }
-                    answer => {
-                        self.link = Some(link);
-                        return answer;
-                    }
-                }
-            }
-        }
-        let mut link = Link::open(&self.url, &self.resolver).await?;
-        let answer = link.ask(&question).await;
-        if !matches!(&answer, Err(fault) if fault.ends_the_connection()) {
-            self.link = Some(link);
-        }
-        answer
     }
 
     async fn claim(&mut self, claimant: &Claimant) -> Result<Snapshot> {
         self.held = None;
         self.ttl = claimant.ttl;
-        let holder: HolderId = entropy::random();
         let mut is_new = false;
-        // At most: no tables, then no row, then the claim.
-        for _ in 0..3 {
-            match self.try_claim(claimant, &holder, is_new).await {
-                Ok((Found { lease: None, .. }, _)) => is_new = true,
-                Ok((found, server)) => return self.judged(holder, found, server),
+        // At most: no tables, then no row, then a row that is locked, then the claim.
+        for _ in 0..4 {
+            match self.try_claim(claimant, is_new).await {
+                Ok(Some((_, Found { lease: None, .. }, _))) => is_new = true,
+                Ok(Some((holder, found, server))) => return self.judged(holder, found, server),
+                Ok(None) => {
+                    self.line.hang_up();
+                    let freed = wedge::free(&mut self.line, &self.wallet).await;
+                    freed.map_err(|fault| self.line.error(fault))?;
+                }
                 Err(fault) if fault.is_no_table() => {
-                    self.make_tables().await.map_err(|fault| fault.into_error(&self.url))?;
+                    let made = self.line.ask(schema::create).await;
+                    made.map_err(|fault| self.line.error(fault))?;
                     is_new = true;
                 }
-                Err(fault) => return Err(fault.into_error(&self.url)),
+                Err(fault) => return Err(self.line.error(fault)),
             }
         }
-        Err(Fault::Lost("the wallet's row is gone as soon as it is made".to_owned()).into_error(&self.url))
+        Err(self.line.error(Fault::Lost("the wallet's row is locked or gone again and again".to_owned())))
     }
 
-    async fn try_claim(
-        &mut self,
-        claimant: &Claimant,
-        holder: &HolderId,
-        is_new: bool,
-    ) -> Result<(Found, Option<Server>), Fault> {
-        let (wallet, before) = (self.wallet, self.ours.clone());
-        if self.ours.len() == CLAIMS_REMEMBERED {
-            self.ours.remove(0);
-        }
-        self.ours.push(*holder);
-        self.ask(async |client: &Client| {
-            let claim = Claim { wallet: &wallet, claimant, holder, ours: &before };
+    /// One claim and the load behind it; none: the claim had to wait for the row too long.
+    async fn try_claim(&mut self, claimant: &Claimant, is_new: bool) -> Result<Option<Answered>, Fault> {
+        let (wallet, ours) = (&self.wallet, &self.ours);
+        let question = async |client: &Client| {
+            // Drawn for each time that it is asked: a claim that is late must not be taken for the one that was granted.
+            let before = ours.borrow().clone();
+            let holder: HolderId = entropy::random();
+            remember(&mut ours.borrow_mut(), holder);
+            let claim = Claim { wallet, claimant, holder: &holder, ours: &before };
+            let heard = Cell::new(false);
             let row = async {
                 if is_new {
                     claim.make_row(client).await?;
                 }
                 Ok(())
             };
+            let take = async {
+                let taken = claim.take(client).await;
+                heard.set(true);
+                taken
+            };
+            let too_long = async {
+                tokio::time::sleep(wedge::PATIENCE).await;
+                if heard.get() {
+                    std::future::pending::<()>().await;
+                }
+            };
             // Polled, and so sent, in this order.
-            let (row, taken, found, server) =
-                tokio::join!(biased; row, claim.take(client), claim.load(client), sql::server(client));
+            let all = async { tokio::join!(biased; row, take, claim.load(client), sql::server(client)) };
+            let (row, taken, found, server) = tokio::select! {
+                all = all => all,
+                () = too_long => return Ok(None),
+            };
             row?;
             let found = Found { taken: taken?, ..found? };
             // A role that may not ask for the server's identity does without.
-            Ok((found, server.unwrap_or(None)))
-        })
-        .await
-    }
-
-    async fn make_tables(&mut self) -> Result<(), Fault> {
-        let mut link = match self.link.take() {
-            Some(link) => link,
-            None => Link::open(&self.url, &self.resolver).await?,
+            Ok(Some((holder, found, server.unwrap_or(None))))
         };
-        schema::create(&mut link).await?;
-        self.link = Some(link);
-        Ok(())
+        self.line.ask(question).await
     }
 
     fn judged(&mut self, holder: HolderId, found: Found, server: Option<Server>) -> Result<Snapshot> {
         let Found { taken, lease, rows, newest_row } = found;
-        let Some(lease) = lease else { return Err(Fault::closed().into_error(&self.url)) };
+        let Some(lease) = lease else { return Err(self.line.error(Fault::closed())) };
         if taken.is_none() {
             // It did not get the lease, and will not.
-            self.ours.retain(|ours| *ours != holder);
+            self.ours.get_mut().retain(|ours| *ours != holder);
         }
         if lease.version != schema::VERSION {
-            return Err(schema::foreign(lease.version, &self.url));
+            return Err(schema::foreign(lease.version, self.line.url()));
         }
         if lease.is_standby {
-            return Err(fault::read_only(&self.url, "it is in recovery"));
+            return Err(fault::read_only(self.line.url(), "it is in recovery"));
         }
         if lease.synchronous_commit == "off" {
             let message = format!(
                 "PostgreSQL at {} has synchronous_commit = off for this role, so it may forget what it said is committed, and the \
                  money with it; run ALTER ROLE … SET synchronous_commit = on",
-                self.url
+                self.line.url()
             );
             return Err(Error::option("store", message));
         }
@@ -187,11 +170,12 @@ impl PostgresStore {
                 format!(
                     "PostgreSQL at {} has a row of commit {newest_row} in a wallet whose last commit is {}: somebody restored a part \
                      of the tables of the schema mayfly; restore all of it to one instant",
-                    self.url, position.seq.0
+                    self.line.url(),
+                    position.seq.0
                 ),
             ));
         }
-        self.ours = vec![holder];
+        self.ours = RefCell::new(vec![holder]);
         self.held = Some(Held { holder, epoch: position.epoch.0 });
         Ok(Snapshot { position, rows, server, moved: false })
     }
@@ -208,16 +192,29 @@ impl PostgresStore {
         let (Some((wallet, holder, epoch)), Some(seq)) = (self.held_at(at), seq) else { return Outcome::Fenced };
         let ttl = self.ttl;
         let hold = Hold { wallet: &wallet.0, holder: &holder, epoch, ttl };
-        match self.ask(async |client: &Client| hold.commit(client, seq, nonce, batch).await).await {
+        if self.left_a_commit {
+            // The same bytes again would wait for it.
+            if let Err(fault) = wedge::free(&mut self.line, &wallet).await {
+                return Outcome::Unknown(self.line.error(fault));
+            }
+        }
+        self.left_a_commit = true;
+        let outcome = self.write_as(hold, at, seq, nonce, batch).await;
+        self.left_a_commit = matches!(outcome, Outcome::Unknown(_));
+        outcome
+    }
+
+    async fn write_as(&mut self, hold: Hold<'_>, at: Position, seq: i64, nonce: Nonce, batch: &Batch) -> Outcome {
+        match self.line.ask(async |client: &Client| hold.commit(client, seq, nonce, batch).await).await {
             Ok(Some(seq)) => return Outcome::Committed(seq),
             Ok(None) => {}
-            Err(fault) => return Outcome::Unknown(fault.into_error(&self.url)),
+            Err(fault) => return Outcome::Unknown(self.line.error(fault)),
         }
         // Not written, or written by the same bytes before: the lease's row knows.
-        match self.ask(async |client: &Client| hold.resolve(client).await).await {
-            Err(fault) => Outcome::Unknown(fault.into_error(&self.url)),
+        match self.line.ask(async |client: &Client| hold.resolve(client).await).await {
+            Err(fault) => Outcome::Unknown(self.line.error(fault)),
             Ok(None) => Outcome::Fenced,
-            Ok(Some(lease)) if lease.epoch != at.epoch.0 || lease.holder.as_deref() != Some(holder.as_slice()) => {
+            Ok(Some(lease)) if lease.epoch != at.epoch.0 || lease.holder.as_deref() != Some(hold.holder) => {
                 Outcome::Fenced
             }
             Ok(Some(lease))
@@ -226,7 +223,7 @@ impl PostgresStore {
                 Outcome::Committed(Seq(lease.seq))
             }
             Ok(Some(lease)) if lease.seq == at.seq.0 => {
-                Outcome::Unknown(Fault::Lost("the commit was not applied".to_owned()).into_error(&self.url))
+                Outcome::Unknown(self.line.error(Fault::Lost("the commit was not applied".to_owned())))
             }
             Ok(Some(_)) => Outcome::Fenced,
         }
@@ -235,18 +232,19 @@ impl PostgresStore {
     async fn renew(&mut self, at: Position) -> Result<Standing> {
         let Some((wallet, holder, epoch)) = self.held_at(at) else { return Ok(Standing::Fenced) };
         let hold = Hold { wallet: &wallet.0, holder: &holder, epoch, ttl: self.ttl };
-        let seq = self.ask(async |client: &Client| hold.renew(client).await).await;
-        Ok(seq.map_err(|fault| fault.into_error(&self.url))?.map_or(Standing::Fenced, Standing::Held))
+        let seq = self.line.ask(async |client: &Client| hold.renew(client).await).await;
+        Ok(seq.map_err(|fault| self.line.error(fault))?.map_or(Standing::Fenced, Standing::Held))
     }
 
     async fn let_go(&mut self, at: Position) -> Result<()> {
         let Some((wallet, holder, epoch)) = self.held_at(at) else { return Ok(()) };
         let hold = Hold { wallet: &wallet.0, holder: &holder, epoch, ttl: self.ttl };
-        self.ask(async |client: &Client| hold.release(client).await)
+        self.line
+            .ask(async |client: &Client| hold.release(client).await)
             .await
-            .map_err(|fault| fault.into_error(&self.url))?;
+            .map_err(|fault| self.line.error(fault))?;
         self.held = None;
-        self.ours.clear();
+        self.ours.get_mut().clear();
         Ok(())
     }
 
@@ -254,18 +252,25 @@ impl PostgresStore {
         &mut self,
         question: impl AsyncFn(&Client) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error>,
     ) -> Result<Rows> {
-        let answer = match self.ask(async |client: &Client| sql::rows_read(&question(client).await?)).await {
+        let answer = match self.line.ask(async |client: &Client| sql::rows_read(&question(client).await?)).await {
             // Where nobody has claimed yet, there is nothing.
             Err(fault) if fault.is_no_table() => return Ok(Rows::new()),
             answer => answer,
         };
-        let (version, is_standby, rows) = answer.map_err(|fault| fault.into_error(&self.url))?;
+        let (version, is_standby, rows) = answer.map_err(|fault| self.line.error(fault))?;
         match version {
-            _ if is_standby => Err(fault::read_only(&self.url, "it is in recovery")),
+            _ if is_standby => Err(fault::read_only(self.line.url(), "it is in recovery")),
             Some(schema::VERSION) => Ok(rows),
-            version => Err(schema::foreign(version.unwrap_or(0), &self.url)),
+            version => Err(schema::foreign(version.unwrap_or(0), self.line.url())),
         }
     }
+}
+
+fn remember(ours: &mut Vec<HolderId>, holder: HolderId) {
+    if ours.len() == CLAIMS_REMEMBERED {
+        ours.remove(0);
+    }
+    ours.push(holder);
 }
 
 impl Store for PostgresStore {

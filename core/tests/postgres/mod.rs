@@ -13,9 +13,11 @@
     reason = "support of tests, each of which uses a part"
 )]
 
-use mayfly_core::config::{PostgresUrl, StoreUrl};
+pub mod proxy;
+
+use mayfly_core::config::{PostgresHost, PostgresUrl, StoreUrl};
 use mayfly_core::entropy;
-use mayfly_core::store::{self, Store, WalletId};
+use mayfly_core::store::{self, Batch, Claimant, Nonce, Store, WalletId};
 
 /// The scratch server, if there is one.
 pub fn server() -> Option<PostgresUrl> {
@@ -43,4 +45,31 @@ pub fn fresh_wallet() -> WalletId {
 pub fn place_on(url: PostgresUrl) -> impl Fn() -> Box<dyn Store> + Sync {
     let (url, wallet) = (StoreUrl::Postgres(Box::new(url)), fresh_wallet());
     move || store::open(&url, wallet)
+}
+
+/// A connection beside the store's, to look and to meddle.
+pub async fn admin(url: &PostgresUrl) -> tokio_postgres::Client {
+    let PostgresHost::Tcp(host) = &url.host else { panic!("a server with an address") };
+    let stream = tokio::net::TcpStream::connect((host.as_str(), url.port)).await.expect("the server");
+    let mut login = tokio_postgres::Config::new();
+    login.user(&url.user).dbname(&url.database).password(url.password.clone().unwrap_or_default());
+    let (client, connection) = login.connect_raw(stream, tokio_postgres::NoTls).await.expect("a login");
+    tokio::spawn(connection);
+    client
+}
+
+pub fn batch(puts: &[(&str, &[u8])]) -> Batch {
+    let mut batch = Batch::default();
+    for (key, value) in puts {
+        batch.put(*key, value.to_vec());
+    }
+    batch
+}
+
+pub fn nonce() -> Nonce {
+    Nonce(entropy::random())
+}
+
+pub fn claimant() -> Claimant {
+    Claimant { host: Some("test".to_owned()), ..Claimant::of_process(1) }
 }

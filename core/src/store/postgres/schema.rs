@@ -4,8 +4,6 @@
 //! version that it does not know. Each claim is conditional on the version, in the same statement. A later version that changes what a
 //! row means must also raise every epoch, because holders of the earlier one do not look again.
 
-use super::fault::Fault;
-use super::link::Link;
 use crate::config::PostgresUrl;
 use crate::error::Error;
 use tokio_postgres::Client;
@@ -58,8 +56,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON mayfly.item TO app;
 ";
 
 /// Makes what is missing.
-pub(super) async fn create(link: &mut Link) -> Result<(), Fault> {
-    link.ask(async |client: &Client| client.batch_execute(CREATE).await).await
+pub(super) async fn create(client: &Client) -> Result<(), tokio_postgres::Error> {
+    client.batch_execute(CREATE).await
 }
 
 /// The version there is not ours.
