@@ -15,6 +15,8 @@ pub(super) enum Fault {
     Lost(String),
     /// The server said no.
     Refused(SqlState, String),
+    /// The server's certificate does not hold, or it has none.
+    Distrusted(String),
     /// Said already.
     Other(Error),
 }
@@ -23,9 +25,19 @@ impl From<tokio_postgres::Error> for Fault {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
             Some(said) => Fault::Refused(said.code().clone(), shown(said.message(), SHOWN)),
+            None if is_about_trust(&error) => Fault::Distrusted(causes(&error)),
             None => Fault::Lost(causes(&error)),
         }
     }
+}
+
+fn is_about_trust(error: &tokio_postgres::Error) -> bool {
+    let all = std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source());
+    let is_tls = |io: &std::io::Error| {
+        io.get_ref().is_some_and(|inner| matches!(inner.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
+    };
+    all.into_iter()
+        .any(|cause| cause.downcast_ref().is_some_and(is_tls) || cause.to_string() == "server does not support TLS")
 }
 
 fn causes(error: &dyn std::error::Error) -> String {
@@ -55,7 +67,7 @@ impl Fault {
         match self {
             Fault::Lost(_) => true,
             Fault::Refused(state, _) => state.code().starts_with("08") || state.code().starts_with("57P"),
-            Fault::Other(_) => false,
+            Fault::Distrusted(_) | Fault::Other(_) => false,
         }
     }
 
@@ -64,6 +76,10 @@ impl Fault {
         let unavailable = |what: String| Error::new(Code::StoreUnavailable, format!("PostgreSQL at {url}: {what}"));
         match self {
             Fault::Other(error) => error,
+            Fault::Distrusted(what) => unavailable(format!(
+                "{what}; name the PEM file of the server's authority in store (sslrootcert=…), or, where nobody can listen on the \
+                 way, leave TLS out with sslmode=disable"
+            )),
             Fault::Lost(what) => unavailable(format!("{what}; nothing is lost; retry")),
             Fault::Refused(state, what) if state == SqlState::READ_ONLY_SQL_TRANSACTION => read_only(url, &what),
             Fault::Refused(state, what) if state == SqlState::INSUFFICIENT_PRIVILEGE => Error::option(
