@@ -223,6 +223,31 @@ async fn a_row_of_an_earlier_commit_in_place_of_the_last_is_noticed() {
     assert_eq!(load(&rows).await.unwrap(), loads);
 }
 
+/// 1. A holder freezes before its commit gets to the database. 2. Another takes the wallet, and makes the commit of that number.
+/// 3. The first one's is refused, but whoever has the database has seen its rows.
+#[tokio::test]
+async fn rows_of_a_commit_that_was_refused_are_no_rows_of_the_one_that_was_taken() {
+    let (rows, _, past) = lived().await;
+    let change = |value: &[u8]| batch(&[("manager", value), ("monitor/a", value), ("outbox/9", value)], &[]);
+    let (mut zombie, sent) = database(&rows, None);
+    let at = zombie.claim_and_load(&claimant()).await.unwrap().position;
+    rows.fence();
+    let mut holder = sealed(&rows);
+    let now = holder.claim_and_load(&claimant()).await.unwrap().position;
+    commit(&mut holder, now, &change(b"holder")).await;
+    drop(holder);
+    assert_eq!(zombie.commit(at, Nonce(entropy::random()), &change(b"zombie")).await, Outcome::Fenced);
+    let (whole, refused_rows) = (rows.rows(), sent.lock().unwrap()[0].puts().clone());
+    assert_eq!((refused_rows.len(), past.len()), (4, 4));
+    for (name, stored) in refused_rows {
+        rows.tamper(|rows| drop(rows.insert(name.clone(), stored)));
+        refused(&rows, &name).await;
+        noticed_by_reads(&rows, &name).await;
+        rows.tamper(|rows| *rows = whole.clone());
+    }
+    assert_eq!(load(&rows).await.unwrap()["manager"], b"holder");
+}
+
 #[tokio::test]
 async fn all_rows_of_an_earlier_commit_beside_the_newest_lease_are_noticed() {
     let (rows, loads, past) = lived().await;

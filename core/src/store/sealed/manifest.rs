@@ -1,8 +1,9 @@
 //! What was written, in one row of each commit: a row that is gone, or that an older one stands in for, opens like any other and is
 //! noticed by this alone.
 //!
-//! It holds, for each class of rows that a claim loads, how many there are and the sum of a keyed hash of each one's name and commit
-//! number. A commit brings both up to date from the rows that it touches, so it costs the same however many rows there are; and a
+//! It holds, for each class of rows that a claim loads, how many there are and the sum of a keyed hash of each one's name, commit number
+//! and nonce. The nonce, because a commit that was refused had the same number as the one that was taken in its place, and whoever has
+//! the database has seen its rows, too. A commit brings both up to date from the rows that it touches, so it costs the same however many rows there are; and a
 //! reader of one class can check that class without the others.
 //!
 //! **Why a sum of 128 bits is enough.** Whoever wants to pass off one set of rows for another needs two sets with the same sum.
@@ -10,9 +11,10 @@
 //! to see whether the wallet loads, and each try finds the sum with one chance in 2^128. A name stands in a table once, so no row is
 //! added twice.
 
+use super::seal::head;
 use super::StoreKey;
 use crate::keyed_hash::short_keyed_hash;
-use crate::store::{Seq, Server};
+use crate::store::Server;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
@@ -27,8 +29,9 @@ impl Sums {
         Sums { key: key.key_for("manifest") }
     }
 
-    fn of_row(&self, name: &str, seq: Seq) -> u128 {
-        u128::from_be_bytes(short_keyed_hash(&self.key, &[name.as_bytes(), &seq.0.to_be_bytes()]))
+    /// What a row adds that is stored under that name.
+    pub(super) fn of_row(&self, name: &str, stored: &[u8]) -> u128 {
+        u128::from_be_bytes(short_keyed_hash(&self.key, &[name.as_bytes(), head(stored)]))
     }
 }
 
@@ -50,18 +53,18 @@ pub(super) struct Manifest {
 }
 
 impl Manifest {
-    /// A row was written by that commit.
-    pub(super) fn add(&mut self, sums: &Sums, class: &str, name: &str, seq: Seq) {
+    /// There is one more row, which adds that.
+    pub(super) fn add(&mut self, class: &str, sum: u128) {
         let tally = self.classes.entry(class.to_owned()).or_default();
         tally.rows = tally.rows.saturating_add(1);
-        tally.sum = tally.sum.wrapping_add(sums.of_row(name, seq));
+        tally.sum = tally.sum.wrapping_add(sum);
     }
 
-    /// A row that was written by that commit is no more.
-    pub(super) fn remove(&mut self, sums: &Sums, class: &str, name: &str, seq: Seq) {
+    /// A row that added that is no more.
+    pub(super) fn remove(&mut self, class: &str, sum: u128) {
         let Some(tally) = self.classes.get_mut(class) else { return };
         tally.rows = tally.rows.saturating_sub(1);
-        tally.sum = tally.sum.wrapping_sub(sums.of_row(name, seq));
+        tally.sum = tally.sum.wrapping_sub(sum);
         if tally.rows == 0 {
             self.classes.remove(class);
         }
@@ -82,7 +85,7 @@ impl Manifest {
                 )
             }
             std::cmp::Ordering::Equal => {
-                format!("among the {there} rows under hot/{class}/ is one that is older than the last commit")
+                format!("among the {there} rows under hot/{class}/ is one that the last commit did not leave there")
             }
         })
     }

@@ -11,8 +11,9 @@
 //!   or signs rests on such a read.
 //! * **A row of the ledger** opens, or the read is refused. That one is missing, or is an older version of itself, is not noticed: no
 //!   manifest could know without growing with each payment. It is written once, when its payment is received.
-//! * **The whole wallet as it once was, lease row included**, is what a restored backup looks like. Only this process's memory
-//!   (`store/seen.rs`) and the peer can tell; the manifest names the server that took its commit, so that another one is noticed.
+//! * **The whole wallet as it once was, lease row included**, is what a restored backup looks like; all rows of a commit that was
+//!   refused, in place of the one that was taken, look the same. Only this process's memory (`store/seen.rs`) and the peer can tell
+//!   of the first, and the peer of the second; the manifest names the server that took its commit, so that another one is noticed.
 //!
 //! What fails how: `STATE_CORRUPT`, with what was found and nothing changed.
 //!
@@ -60,8 +61,8 @@ struct Tools {
 struct Held {
     at: Position,
     manifest: Manifest,
-    /// By name, the commit that wrote each row that a claim loads.
-    written: HashMap<String, Seq>,
+    /// By name, what each row that a claim loads adds to its class's sum.
+    sums: HashMap<String, u128>,
 }
 
 /// The last commit that was sent.
@@ -75,8 +76,8 @@ struct Sent {
 
 struct Change {
     manifest: Manifest,
-    /// By name, the commit that wrote a row, or `None` for one that is deleted.
-    written: Vec<(String, Option<Seq>)>,
+    /// By name, what a row adds now; `None` for one that is deleted.
+    sums: Vec<(String, Option<u128>)>,
 }
 
 impl<S: Store> SealedStore<S> {
@@ -101,7 +102,7 @@ impl<S: Store> SealedStore<S> {
         let moved = moved || before.zip(server).is_some_and(|(before, now)| before != now);
         let mut manifest = found.manifest;
         manifest.server = server.or(before);
-        self.held = Some(Held { at: position, manifest, written: found.written });
+        self.held = Some(Held { at: position, manifest, sums: found.sums });
         Ok(Snapshot { position, rows: found.rows, server, moved })
     }
 
@@ -166,10 +167,10 @@ impl Held {
     fn follow(&mut self, seq: Seq, change: Change) {
         self.at.seq = seq;
         self.manifest = change.manifest;
-        for (name, seq) in change.written {
-            match seq {
-                Some(seq) => self.written.insert(name, seq),
-                None => self.written.remove(&name),
+        for (name, sum) in change.sums {
+            match sum {
+                Some(sum) => self.sums.insert(name, sum),
+                None => self.sums.remove(&name),
             };
         }
     }
@@ -180,22 +181,24 @@ impl Tools {
     fn seal_batch(&self, held: &Held, batch: &Batch) -> Result<(Batch, Change)> {
         let seq = Seq(held.at.seq.0.saturating_add(1));
         let mut sealed = Batch::default();
-        let mut change = Change { manifest: held.manifest.clone(), written: Vec::new() };
+        let mut change = Change { manifest: held.manifest.clone(), sums: Vec::new() };
         for (key, value) in batch.puts() {
             let name = self.names.row(key);
-            sealed.put(name.as_str(), self.close(&name, seq, key, value)?);
+            let stored = self.close(&name, seq, key, value)?;
             if !is_cold(key) {
-                self.leave(held, &mut change, &name);
-                change.manifest.add(&self.sums, class_of_name(&name), &name, seq);
-                change.written.push((name, Some(seq)));
+                let sum = self.sums.of_row(&name, &stored);
+                leave(held, &mut change, &name);
+                change.manifest.add(class_of_name(&name), sum);
+                change.sums.push((name.clone(), Some(sum)));
             }
+            sealed.put(name, stored);
         }
         for key in batch.deletes() {
             let name = self.names.row(key);
             sealed.delete(name.as_str());
             if !is_cold(key) {
-                self.leave(held, &mut change, &name);
-                change.written.push((name, None));
+                leave(held, &mut change, &name);
+                change.sums.push((name, None));
             }
         }
         let manifest = serde_json::to_vec(&change.manifest)
@@ -204,15 +207,16 @@ impl Tools {
         Ok((sealed, change))
     }
 
-    fn leave(&self, held: &Held, change: &mut Change, name: &str) {
-        if let Some(seq) = held.written.get(name) {
-            change.manifest.remove(&self.sums, class_of_name(name), name, *seq);
-        }
-    }
-
     fn close(&self, name: &str, seq: Seq, key: &str, value: &[u8]) -> Result<Vec<u8>> {
         let sealed = self.seal.close(name, seq, key, value);
         sealed.ok_or_else(|| Error::new(Code::Internal, "a row is too large to be sealed; nothing was written"))
+    }
+}
+
+/// The row that is stored under that name, if there is one, will be no more.
+fn leave(held: &Held, change: &mut Change, name: &str) {
+    if let Some(sum) = held.sums.get(name) {
+        change.manifest.remove(class_of_name(name), *sum);
     }
 }
 

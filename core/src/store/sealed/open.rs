@@ -16,8 +16,10 @@ const NAME_SHOWN: usize = 80;
 pub(super) struct Found {
     /// Under their true keys.
     pub rows: Rows,
-    /// By name, the commit that wrote each of those that a claim loads.
-    pub written: HashMap<String, Seq>,
+    /// By name, what each of those that a claim loads adds to its class's sum.
+    pub sums: HashMap<String, u128>,
+    /// Of these, the one of the latest commit.
+    newest: Option<(Seq, String)>,
     /// What a manifest of these would be.
     pub manifest: Manifest,
 }
@@ -27,7 +29,7 @@ impl Tools {
     pub(super) fn open_all(&self, rows: &Rows, at: Seq) -> Result<Found> {
         let mut found = self.open_each(rows)?;
         match (self.open_manifest(rows)?, at) {
-            (None, Seq(0)) if found.written.is_empty() => {}
+            (None, Seq(0)) if found.sums.is_empty() => {}
             (None, Seq(0)) => return Err(corrupt("there are rows, but no commit was ever made")),
             (None, Seq(at)) => return Err(corrupt(&format!("the row `{MANIFEST}` of commit {at} is gone"))),
             (Some((manifest, seq)), at) => {
@@ -48,12 +50,12 @@ impl Tools {
     pub(super) fn open_asked(&self, rows: &Rows, prefixes: &[&str]) -> Result<Rows> {
         let found = self.open_each(rows)?;
         let Some((manifest, seq)) = self.open_manifest(rows)? else {
-            return match found.written.is_empty() {
+            return match found.sums.is_empty() {
                 true => Ok(found.rows),
                 false => Err(corrupt(&format!("there are rows, and no row `{MANIFEST}`"))),
             };
         };
-        if let Some((name, written)) = found.written.iter().find(|(_, written)| **written > seq) {
+        if let Some((written, name)) = found.newest.filter(|(written, _)| *written > seq) {
             let (written, seq) = (written.0, seq.0);
             return Err(corrupt(&format!("row {name} is of commit {written}, and the last commit was {seq}")));
         }
@@ -73,8 +75,12 @@ impl Tools {
         for (name, stored) in rows.iter().filter(|(name, _)| *name != MANIFEST) {
             let Opened { seq, key, value } = self.open(name, stored)?;
             if !is_cold(name) {
-                found.manifest.add(&self.sums, class_of_name(name), name, seq);
-                found.written.insert(name.clone(), seq);
+                let sum = self.sums.of_row(name, stored);
+                found.manifest.add(class_of_name(name), sum);
+                found.sums.insert(name.clone(), sum);
+                if found.newest.as_ref().is_none_or(|(newest, _)| *newest < seq) {
+                    found.newest = Some((seq, name.clone()));
+                }
             }
             found.rows.insert(key, value);
         }

@@ -100,6 +100,11 @@ impl Seal {
     }
 }
 
+/// What tells one sealed value from every other: format, number and nonce.
+pub(super) fn head(stored: &[u8]) -> &[u8] {
+    stored.split_at_checked(HEAD).map_or(stored, |(head, _)| head)
+}
+
 #[cfg(test)]
 #[path = "seal_tests.rs"]
 mod tests;
