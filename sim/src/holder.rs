@@ -82,7 +82,7 @@ impl Holder {
         };
         let terms = Terms { lsp: peer, skim: SkimLimit { base_msat: 0, ppm: 0 }, recover: false };
         let engine = Engine::new(params, Arc::new(Notify::new()));
-        let wallet = Wallet::restore(engine, &snapshot.rows, committer, world.best(), terms, Arc::clone(&fees))?;
+        let wallet = Wallet::restore(engine, &snapshot, committer, world.best(), terms, Arc::clone(&fees))?;
         let loaded = wallet.loaded.clone();
         world.tell(loaded.manager().as_ref(), loaded.monitors());
         wallet.caught_up()?;

@@ -96,7 +96,17 @@ impl BroadcastGate {
         self.wake.notify_one();
     }
 
-    /// The peer had its time to say otherwise: what waited goes with the next cut.
+    /// The store may have lost the last commits: no commitment of a loaded channel goes out before the peer has shown that it may.
+    pub fn only_the_peer_ends_doubt(&self) {
+        self.state().doubt.is_firm_from_now();
+    }
+
+    /// Whether there is such a channel whose peer has not.
+    pub fn is_doubt_firm(&self) -> bool {
+        self.state().doubt.is_firm()
+    }
+
+    /// The peer had its time to say otherwise: what waited goes with the next cut, unless only the peer ends the doubt.
     pub fn trust_all(&self) {
         self.state().doubt.end_all();
         self.wake.notify_one();

@@ -7,6 +7,10 @@
 //! - or until the node has tried to hear that for long enough (`node/patience.rs`): then an HTLC's deadline weighs more than the
 //!   suspicion that somebody exchanged the store.
 //!
+//! A store that stands on another server than the wallet was last committed to (a failed-over replica, a backup that was put in place) is
+//! more than a suspicion: the last commits may be missing. Then no time is long enough, in this session and every later one, until the
+//! peer has spoken (`NodeRow::moved`).
+//!
 //! What must hold: a commitment in doubt goes only through a later cut, whose commit proves that the lease is still ours. What
 //! needs not wait: claims on the peer's commitment, penalties, sweeps, a cooperative close, and channels opened in this session.
 
@@ -25,6 +29,8 @@ pub(super) struct Doubt {
     fundings: HashSet<OutPoint>,
     /// For a node that is its own authority: see `MessageGate::answer_unknown_channels`.
     never: bool,
+    /// No time is long enough.
+    firm: bool,
 }
 
 impl Doubt {
@@ -32,6 +38,16 @@ impl Doubt {
     pub fn never(&mut self) {
         self.never = true;
         self.fundings.clear();
+    }
+
+    /// The store moved: only the peer ends a doubt.
+    pub fn is_firm_from_now(&mut self) {
+        self.firm = !self.never;
+    }
+
+    /// Whether a doubt is left that only the peer can end.
+    pub fn is_firm(&self) -> bool {
+        self.firm && !self.fundings.is_empty()
     }
 
     /// A channel was loaded: is that its newest state?
@@ -48,7 +64,9 @@ impl Doubt {
 
     /// The peer had its time, for every channel.
     pub fn end_all(&mut self) {
-        self.fundings.clear();
+        if !self.firm {
+            self.fundings.clear();
+        }
     }
 
     /// Whether this is a commitment in doubt.

@@ -198,8 +198,7 @@ impl Gathered {
         let best = BestBlock::new(tip.hash, tip.height);
         let terms = Terms { lsp: config.lsp.node_id, skim: config.skim, recover: config.recover };
         let span = phase!(target: "mayfly::checkpoint", DEBUG, "load", channels = Empty);
-        let wallet =
-            span.in_scope(|| Wallet::restore(engine, &snapshot.rows, committer, best, terms, Arc::clone(&fees)));
+        let wallet = span.in_scope(|| Wallet::restore(engine, &snapshot, committer, best, terms, Arc::clone(&fees)));
         note(&span, &wallet);
         let mut wallet = wallet?;
         span.record("channels", wallet.loaded.monitors().list_monitors().len());

@@ -48,7 +48,10 @@ pub(super) async fn pursue(session: &mut Session, waiting: &mut Waiting) -> Resu
         match (channel, waiter.until) {
             (None, None) => waiter.pending.send(Err(unknown(&waiter.channel))),
             // It waits for the LSP's word, or for its time to be over.
-            (None, Some(_)) if session.wallet.loaded.broadcasts().is_in_doubt() => waiting.closes.push(waiter),
+            (None, Some(until)) if in_doubt(session) && until <= Instant::now() && only_lsp_ends_it(session) => {
+                waiter.pending.send(Err(unconfirmed()));
+            }
+            (None, Some(_)) if in_doubt(session) => waiting.closes.push(waiter),
             (None, Some(_)) => {
                 // What closes it is committed since the last turn, and handed out.
                 session.broadcasts_tried().await?;
@@ -117,6 +120,21 @@ fn is_closing(channel: &ChannelDetails) -> bool {
 
 fn unknown(id: &ChannelId) -> Error {
     Error::argument("channelId", format!("no open channel has the id {id}: listChannels() shows those that there are"))
+}
+
+fn in_doubt(session: &Session) -> bool {
+    session.wallet.loaded.broadcasts().is_in_doubt()
+}
+
+fn only_lsp_ends_it(session: &Session) -> bool {
+    session.wallet.loaded.broadcasts().is_doubt_firm()
+}
+
+fn unconfirmed() -> Error {
+    Error::new(
+        Code::LspUnavailable,
+        "the store moved to another server since the last commit, and the LSP has not confirmed that its state of the channel is the newest: an older one would cost the channel; the close is begun, and goes on when the LSP has",
+    )
 }
 
 fn late(session: &Session) -> Error {

@@ -125,10 +125,10 @@ impl Session {
         Ok(())
     }
 
-    /// Until when a commitment of ours waits for the LSP's word; `None`: none waits.
+    /// Until when a commitment of ours waits for the LSP's word; `None`: none waits, or until it comes.
     pub fn patient_until(&self) -> Option<Instant> {
         let broadcasts = self.wallet.loaded.broadcasts();
-        if !broadcasts.is_in_doubt() {
+        if !broadcasts.is_in_doubt() || broadcasts.is_doubt_firm() {
             return None;
         }
         if self.contact == Contact::Unreachable {

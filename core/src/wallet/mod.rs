@@ -35,7 +35,7 @@ use crate::guard::guarded;
 use crate::mutation::{self, Mutation};
 use crate::onchain::look::{Findings, Questions};
 use crate::onchain::spend::Spent;
-use crate::store::{Batch, Rows};
+use crate::store::{Batch, Rows, Snapshot};
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::{ScriptBuf, Transaction, Txid};
 use ldk_events::skim_acceptance;
@@ -104,16 +104,17 @@ pub struct Committed {
 }
 
 impl Wallet {
-    /// Reads the rows of a claim. `best` is where a wallet without a manager begins. Nothing else may be asked of LDK before the
+    /// Reads what a claim found. `best` is where a wallet without a manager begins. Nothing else may be asked of LDK before the
     /// chain was followed to its tip; then comes [`Wallet::caught_up`].
     pub fn restore(
         engine: Engine,
-        all: &Rows,
+        claimed: &Snapshot,
         committer: Committer,
         best: BestBlock,
         terms: Terms,
         fees: Arc<Fees>,
     ) -> Result<Wallet> {
+        let all = &claimed.rows;
         let row = NodeRow::load(all)?;
         let outbox = Outbox::load(all, row.next_event)?;
         if let Some(saved) = &row.fees {
@@ -123,6 +124,10 @@ impl Wallet {
             engine.messages().recovery().allow();
         }
         let loaded = guarded("loading the wallet", || engine.load(all, best))??;
+        if claimed.moved || row.moved {
+            tracing::warn!("the store moved to another server since the last commit: no channel is closed before the LSP has confirmed it");
+            loaded.broadcasts().only_the_peer_ends_doubt();
+        }
         row.given_up.iter().for_each(|channel| remember_given_up(&loaded, channel));
         let holdings = guarded("loading the wallet", || Holdings::restore(loaded.keys(), all, row.holdings.clone()))??;
         let staged = set_aside(&loaded, all);
@@ -305,6 +310,7 @@ impl Wallet {
         self.row.holdings = self.holdings.row().clone();
         self.row.next_event = self.outbox.next_number();
         self.row.fees = String::from_utf8(self.fees.save()).ok();
+        self.row.moved = self.loaded.broadcasts().is_doubt_firm();
         self.row.forget_told(&self.repeated);
         let given_up = self.loaded.messages().recovery().given_up();
         self.row.given_up = given_up.iter().map(ToString::to_string).collect();

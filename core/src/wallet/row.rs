@@ -38,6 +38,9 @@ pub struct NodeRow {
     /// Channels that were given up, by id in hex: what their monitors would publish must never go out.
     #[serde(default)]
     pub given_up: BTreeSet<String>,
+    /// The store moved to another server, and the LSP has not shown of every channel that its newest state came along.
+    #[serde(default)]
+    pub moved: bool,
     /// Balance, channels and pending work as of the last commit: read without loading LDK.
     pub summary: Summary,
 }

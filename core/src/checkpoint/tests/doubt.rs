@@ -191,6 +191,28 @@ async fn without_the_lsp_the_commitment_goes_when_the_patience_ends_and_not_with
 }
 
 #[tokio::test]
+async fn after_the_store_moved_no_patience_ends_the_doubt_and_the_lsps_word_does() {
+    let pair = claimed_not_fulfilled().await;
+    let (lsp, history) = (pair.lsp.rows_now(), pair.wallet.history);
+    for (state, revoked) in [(&history[0], true), (history.last().unwrap(), false)] {
+        let mut pair = Pair::of(&lsp, state).await;
+        let broadcasts = std::sync::Arc::clone(pair.wallet.loaded.broadcasts());
+        broadcasts.only_the_peer_ends_doubt();
+        close(&pair);
+        pair.wallet.turn().await;
+        broadcasts.trust_all();
+        pair.wallet.turn().await;
+        assert!(pair.wallet.broadcast.is_empty() && broadcasts.is_in_doubt());
+        assert!(broadcasts.is_doubt_firm());
+        pair.connect();
+        pair.settle().await;
+        assert_eq!(pair.wallet.fault_code(), revoked.then_some("STATE_CORRUPT"));
+        assert_eq!(pair.wallet.broadcast.is_empty(), revoked);
+        assert_eq!(broadcasts.is_doubt_firm(), revoked, "whether a later session must ask again");
+    }
+}
+
+#[tokio::test]
 async fn a_channel_that_is_given_up_is_never_closed_by_us_also_if_it_was_closed_before() {
     let pair = claimed_not_fulfilled().await;
     let (lsp, history) = (pair.lsp.rows_now(), pair.wallet.history);

@@ -1,6 +1,7 @@
 mod deadlines;
 mod ledger;
 mod money;
+mod moved;
 mod payment_policy;
 mod receipts;
 mod row;

@@ -35,11 +35,22 @@ pub(crate) struct Desk {
     pub rows: MemoryWallet,
     reads: Arc<Mutex<Reads>>,
     asked: Arc<Mutex<Vec<Vec<String>>>>,
+    moved: Arc<Mutex<bool>>,
 }
 
 impl Desk {
     fn new() -> Self {
-        Desk { rows: MemoryWallet::default(), reads: Arc::new(Mutex::new(Reads::Answer)), asked: Arc::default() }
+        Desk {
+            rows: MemoryWallet::default(),
+            reads: Arc::new(Mutex::new(Reads::Answer)),
+            asked: Arc::default(),
+            moved: Arc::default(),
+        }
+    }
+
+    /// The next claim finds the store on another server.
+    pub fn moves(&self) {
+        *self.moved.lock().unwrap() = true;
     }
 
     pub fn reads(&self, reads: Reads) {
@@ -64,7 +75,11 @@ struct Watched {
 
 impl Store for Watched {
     fn claim_and_load<'a>(&'a mut self, claimant: &'a Claimant) -> StoreFuture<'a, Result<Snapshot>> {
-        self.inner.claim_and_load(claimant)
+        Box::pin(async {
+            let snapshot = self.inner.claim_and_load(claimant).await?;
+            let moved = std::mem::take(&mut *self.desk.moved.lock().unwrap());
+            Ok(Snapshot { moved, ..snapshot })
+        })
     }
 
     fn commit<'a>(&'a mut self, at: Position, nonce: Nonce, batch: &'a Batch) -> StoreFuture<'a, Outcome> {
@@ -104,6 +119,7 @@ pub(crate) struct Till {
     pub desk: Desk,
     pub wallet: Wallet,
     wire: VecDeque<MessageSendEvent>,
+    connected: bool,
 }
 
 impl Till {
@@ -111,7 +127,8 @@ impl Till {
     pub async fn open() -> Till {
         let desk = Desk::new();
         let wallet = life(&desk).await;
-        let mut till = Till { lsp: Side::new(true, &Rows::new()).await, desk, wallet, wire: VecDeque::new() };
+        let mut till =
+            Till { lsp: Side::new(true, &Rows::new()).await, desk, wallet, wire: VecDeque::new(), connected: false };
         till.connect();
         let wallet = keys(false).node_id();
         till.lsp.loaded.manager().create_channel(wallet, 1_000_000, 0, 1, None, None).unwrap();
@@ -122,14 +139,22 @@ impl Till {
 
     /// The process dies, and another loads what is committed.
     pub async fn restart(&mut self) {
-        self.lsp.loaded.messages().peer_disconnected(keys(false).node_id());
-        self.lsp.wire.clear();
-        self.wire.clear();
-        self.wallet = life(&self.desk).await;
+        self.die().await;
         self.connect();
     }
 
-    fn connect(&mut self) {
+    /// The same; it is not connected.
+    pub async fn die(&mut self) {
+        if std::mem::take(&mut self.connected) {
+            self.lsp.loaded.messages().peer_disconnected(keys(false).node_id());
+        }
+        self.lsp.wire.clear();
+        self.wire.clear();
+        self.wallet = life(&self.desk).await;
+    }
+
+    pub fn connect(&mut self) {
+        self.connected = true;
         let (lsp, wallet) = (self.lsp.id(), keys(false).node_id());
         let init = |features| Init { features, networks: None, remote_network_address: None };
         let (lsp_init, wallet_init) = (
@@ -229,7 +254,7 @@ async fn life(desk: &Desk) -> Wallet {
     let terms = Terms { lsp: keys(true).node_id(), skim: SkimLimit { ppm: 30_000, base_msat: 0 }, recover: false };
     let best = BestBlock::from_network(Network::Regtest);
     let fees = Arc::new(Fees::default());
-    let wallet = Wallet::restore(engine(&keys(false)), &snapshot.rows, committer, best, terms, fees).unwrap();
+    let wallet = Wallet::restore(engine(&keys(false)), &snapshot, committer, best, terms, fees).unwrap();
     wallet.caught_up().unwrap();
     wallet
 }
