@@ -241,7 +241,8 @@ async fn nothing_leaves_before_the_claim_and_the_claim_opens() {
 #[tokio::test]
 async fn a_gap_in_any_of_the_three_clocks_shuts_the_way_out_and_so_does_one_that_goes_back() {
     let far = SLACK + LITTLE;
-    let turns: [(&str, fn(&mut Reading, Duration)); 4] = [
+    type Turn = fn(&mut Reading, Duration);
+    let turns: [(&str, Turn); 4] = [
         ("monotonic", |reading, by| reading.monotonic += by),
         ("boottime", |reading, by| reading.boottime += by),
         ("realtime", |reading, by| reading.realtime += by),
