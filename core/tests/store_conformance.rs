@@ -22,7 +22,7 @@ fn memory() -> impl Place {
 fn file() -> impl Place {
     // The closure owns the scratch folder: it goes when the case is over. The wallet's folder is made by the first claim.
     let scratch = tempfile::tempdir().unwrap();
-    move || store::open(&StoreUrl::File(scratch.path().join("wallets")), WALLET)
+    move || store::open(&StoreUrl::File(scratch.path().join("wallets")), WALLET, &StoreKey::new([1; 32]))
 }
 
 fn sealed_memory() -> impl Place {

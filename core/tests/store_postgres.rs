@@ -8,4 +8,9 @@ fn place() -> Option<impl conformance::Place> {
     postgres::server().map(postgres::place_on)
 }
 
+fn sealed_place() -> Option<impl conformance::Place> {
+    postgres::server().map(postgres::sealed_place_on)
+}
+
 store_conformance!(postgres_store, super::place);
+store_conformance!(sealed_postgres_store, super::sealed_place);

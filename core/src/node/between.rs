@@ -120,12 +120,12 @@ impl Worker {
 }
 
 async fn read(resident: &Resident, prefixes: &[&str]) -> Result<Rows> {
-    open_store(&resident.config, resident.wallet_id()?).read(prefixes).await
+    open_store(resident)?.read(prefixes).await
 }
 
 /// What the ledger says, beside whoever holds the wallet.
 pub(super) async fn payments(resident: &Resident, query: &Query) -> Result<Vec<LedgerEntry>> {
-    query.answer(open_store(&resident.config, resident.wallet_id()?).as_mut()).await
+    query.answer(open_store(resident)?.as_mut()).await
 }
 
 /// An ack while no session runs: claim, delete the row, give the lease back.

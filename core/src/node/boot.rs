@@ -29,7 +29,7 @@ use crate::net::dns::Resolver;
 use crate::stats::{Phase, Stats};
 use crate::store::bounded::BoundedStore;
 use crate::store::claim::claim_within;
-use crate::store::{self, Claimant, Position, Snapshot, Store, WalletId};
+use crate::store::{self, Claimant, Position, Snapshot, Store};
 use crate::wallet::{settings, Terms, Wallet};
 use lightning::chain::{BestBlock, Confirm};
 use lightning::ln::peer_handler::IgnoringMessageHandler;
@@ -46,7 +46,6 @@ use tracing::{Instrument, Span};
 struct Prepared {
     resident: Arc<Resident>,
     config: Arc<Config>,
-    wallet: WalletId,
     lease: Arc<Lease>,
     engine: Engine,
     fees: Arc<Fees>,
@@ -109,7 +108,6 @@ pub(super) fn claimant(config: &Config) -> Claimant {
 
 fn prepare(resident: Arc<Resident>, stats: Arc<Stats>) -> Result<Prepared> {
     let config = Arc::clone(&resident.config);
-    let wallet = resident.wallet_id()?;
     let keys = resident.keys()?.manager();
     let fees = Arc::new(Fees::default());
     let params = EngineParams {
@@ -140,7 +138,6 @@ fn prepare(resident: Arc<Resident>, stats: Arc<Stats>) -> Result<Prepared> {
     Ok(Prepared {
         resident,
         config,
-        wallet,
         lease,
         engine,
         fees,
@@ -156,7 +153,7 @@ impl Prepared {
     async fn gather(self, connects: bool, returns: &Returns) -> Result<Gathered> {
         let began = Instant::now();
         let config = Arc::clone(&self.config);
-        let store = bounded_store(&config, self.wallet).counting(Arc::clone(&self.stats));
+        let store = bounded_store(&self.resident)?.counting(Arc::clone(&self.stats));
         let mut store = LeasedStore::new(Box::new(store), Arc::clone(&self.lease), returns.clone());
         let claimant = claimant(&config);
         let claim = async {
@@ -297,19 +294,21 @@ pub(super) async fn follow_chain(esplora: &Esplora, loaded: &Loaded, tip: Tip) -
 }
 
 /// The wallet's store, each of its operations bounded.
-pub(super) fn open_store(config: &Config, wallet: WalletId) -> Box<dyn Store> {
-    Box::new(bounded_store(config, wallet))
+pub(super) fn open_store(resident: &Resident) -> Result<Box<dyn Store>> {
+    Ok(Box::new(bounded_store(resident)?))
 }
 
-fn bounded_store(config: &Config, wallet: WalletId) -> BoundedStore {
-    BoundedStore::new(store::open(&config.store, wallet), config.timeouts.store)
+fn bounded_store(resident: &Resident) -> Result<BoundedStore> {
+    let (config, keys) = (&resident.config, resident.keys()?);
+    let store = store::open(&config.store, keys.wallet_id(config.network), &keys.store_key(config.network));
+    Ok(BoundedStore::new(store, config.timeouts.store))
 }
 
 /// A claim without LDK, for work on rows alone.
 pub(super) async fn claim_rows(resident: &Resident, returns: &Returns) -> Result<(Committer, Snapshot)> {
     let config = &resident.config;
     let lease = Arc::new(Lease::unclaimed(Arc::default()));
-    let store = open_store(config, resident.wallet_id()?);
+    let store = open_store(resident)?;
     let mut store = LeasedStore::new(store, lease, returns.clone());
     let snapshot = claim_within(&mut store, &claimant(config), &config.lease).await?;
     let committer = Committer::new(Box::new(store), &snapshot, config.timeouts.commit).returning(returns.clone());

@@ -16,7 +16,6 @@ use crate::keys::Keys;
 use crate::lsp::JitRoute;
 use crate::reply::Owed;
 use crate::stats::{Figures, Stats};
-use crate::store::WalletId;
 use crate::wallet::view::WakeBy;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -149,11 +148,6 @@ impl Resident {
     pub fn keys(&self) -> Result<&Keys> {
         let keys = self.keys.get_or_init(|| Keys::shared(&self.config.mnemonic, self.config.network));
         keys.as_deref().map_err(Clone::clone)
-    }
-
-    /// The wallet.
-    pub fn wallet_id(&self) -> Result<WalletId> {
-        Ok(self.keys()?.wallet_id(self.config.network))
     }
 
     /// Hands a command to the worker, which is started if none works. It comes back from a resident that is closed. A start is a wish

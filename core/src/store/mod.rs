@@ -234,11 +234,16 @@ pub trait Store {
     ) -> StoreFuture<'a, Result<Rows>>;
 }
 
-/// The store of a wallet at that address. Does no I/O.
-pub fn open(url: &StoreUrl, wallet: WalletId) -> Box<dyn Store> {
+/// The store of a wallet at that address; `key` seals its rows where others can read them. Does no I/O.
+pub fn open(url: &StoreUrl, wallet: WalletId, key: &StoreKey) -> Box<dyn Store> {
     match url {
         StoreUrl::Memory => Box::new(memory::MemoryStore::open(wallet)),
         StoreUrl::File(directory) => Box::new(file::FileStore::open(directory, wallet)),
-        StoreUrl::Postgres(url) => Box::new(postgres::PostgresStore::open(url, wallet)),
+        StoreUrl::Postgres(url) => {
+            let rows = sealed::SealedStore::new(postgres::PostgresStore::open(url, wallet), wallet, key);
+            // One server may have many databases, and each of them this wallet.
+            let place = format!("{url} database {}", url.database);
+            Box::new(seen::SeenStore::new(rows, place.as_bytes(), wallet))
+        }
     }
 }

@@ -17,7 +17,8 @@ pub mod proxy;
 
 use mayfly_core::config::{PostgresHost, PostgresUrl, StoreUrl};
 use mayfly_core::entropy;
-use mayfly_core::store::{self, Batch, Claimant, Nonce, Store, WalletId};
+use mayfly_core::store::postgres::PostgresStore;
+use mayfly_core::store::{self, Batch, Claimant, Nonce, Store, StoreKey, WalletId};
 
 /// The scratch server, if there is one.
 pub fn server() -> Option<PostgresUrl> {
@@ -41,10 +42,16 @@ pub fn fresh_wallet() -> WalletId {
     WalletId(entropy::random())
 }
 
-/// A place of a fresh wallet on that server.
+/// A place of a fresh wallet on that server, whose rows are as they are.
 pub fn place_on(url: PostgresUrl) -> impl Fn() -> Box<dyn Store> + Sync {
+    let wallet = fresh_wallet();
+    move || Box::new(PostgresStore::open(&url, wallet))
+}
+
+/// The same as a node has it: sealed, and never older than what this process has seen.
+pub fn sealed_place_on(url: PostgresUrl) -> impl Fn() -> Box<dyn Store> + Sync {
     let (url, wallet) = (StoreUrl::Postgres(Box::new(url)), fresh_wallet());
-    move || store::open(&url, wallet)
+    move || store::open(&url, wallet, &StoreKey::new([1; 32]))
 }
 
 /// A connection beside the store's, to look and to meddle.

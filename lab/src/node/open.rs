@@ -12,12 +12,13 @@ use lightning::ln::peer_handler::IgnoringMessageHandler;
 use lightning::sign::{KeysManager, NodeSigner, Recipient};
 use lightning::util::config::UserConfig;
 use mayfly_core::checkpoint::{Committer, Engine, EngineParams};
-use mayfly_core::config::StoreUrl;
 use mayfly_core::error::{Code, Error, Result};
 use mayfly_core::ldk::{PeerHandlers, PeerManager};
 use mayfly_core::log::LdkLog;
 use mayfly_core::onchain::Signer;
-use mayfly_core::store::{self, Claimant, Rows, WalletId};
+use mayfly_core::store::file::FileStore;
+use mayfly_core::store::memory::MemoryStore;
+use mayfly_core::store::{Claimant, Rows, Store, WalletId};
 use mayfly_core::{clock, entropy};
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -74,8 +75,10 @@ impl<R: Role> Node<R> {
         let keys = params.keys;
         let id = node_id(&keys)?;
         let wallet = WalletId(sha256::Hash::hash(&id.serialize()).to_byte_array());
-        let url = params.dir.map_or(StoreUrl::Memory, StoreUrl::File);
-        let mut store = store::open(&url, wallet);
+        let mut store: Box<dyn Store> = match params.dir {
+            None => Box::new(MemoryStore::open(wallet)),
+            Some(dir) => Box::new(FileStore::open(&dir, wallet)),
+        };
         let claimant = Claimant::of_process(std::process::id());
         let snapshot = store.claim_and_load(&claimant).await?;
 
