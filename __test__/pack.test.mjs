@@ -38,7 +38,7 @@ before(() => {
 after(() => rmSync(folder, { recursive: true, force: true }))
 
 test('it ships what is needed and nothing else', () => {
-  const needless = shipped.filter((path) => !/^(index\.(js|mjs|d\.ts|d\.mts)|native\.js|wrapper\/\w+\.js|mayfly\.[\w-]+\.node|package\.json|LICENSE-\w+|README\.md)$/.test(path))
+  const needless = shipped.filter((path) => !/^(index\.(js|mjs|d\.ts|d\.mts)|native\.js|wrapper\/\w+\.js|bin\/mayfly\.mjs|mayfly\.[\w-]+\.node|package\.json|LICENSE-\w+|README\.md)$/.test(path))
   assert.deepEqual(needless, [])
   for (const path of ['index.js', 'index.mjs', 'index.d.ts', 'index.d.mts', 'native.js']) assert.ok(shipped.includes(path), path)
   assert.ok(shipped.some((path) => path.endsWith('.node')))
@@ -52,6 +52,10 @@ test('failpoints are found in the addon of the tests, and in no release', (t) =>
   const release = releaseAddon()
   if (release === undefined) return t.diagnostic('no release was built here; `npm pack` looks into each')
   assert.deepEqual(failpointsIn(release), [])
+})
+
+test('its command runs from where it is installed', () => {
+  assert.match(run('npx', ['--no', 'mayfly', 'migrate', '--print']), /^CREATE TABLE IF NOT EXISTS mayfly\.lease/m)
 })
 
 test('it is required and imported', () => {

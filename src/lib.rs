@@ -24,6 +24,7 @@ mod idle;
 mod js;
 mod kill_timer;
 mod log;
+mod migrate;
 mod node;
 mod options;
 mod panics;

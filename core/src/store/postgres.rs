@@ -14,11 +14,13 @@
 mod fault;
 mod line;
 mod link;
+mod migrate;
 mod schema;
 mod sql;
 mod tls;
 mod wedge;
 
+pub use migrate::{migrate, printed};
 pub use schema::{CREATE as SCHEMA, GRANTS};
 
 use super::{
