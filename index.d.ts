@@ -495,6 +495,10 @@ export interface LeaseOptions {
   maxWaitMs?: number
   /** `'expired'` waits out the TTL; `'unrenewed'` (default) also takes a lease that was not renewed for 3 s. */
   takeOver?: 'expired' | 'unrenewed'
+  /**
+   * What you call this holder, for whoever looks into a database: at most 64 bytes, no control characters. It stands there in clear.
+   */
+  label?: string
 }
 
 /** Bounds of waits, each in milliseconds. */

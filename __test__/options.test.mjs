@@ -60,6 +60,7 @@ test('a wrong type is refused by its name', () => {
   for (const group of Object.keys(GROUPS)) for (const wrong of [5, 'x', null, true, [], () => {}]) refuses(options({ [group]: wrong }), group)
   refuses(options({ jitRoute: { scid: 5, cltvExpiryDelta: 80 } }), 'jitRoute.scid')
   refuses(options({ lease: { takeOver: 1 } }), 'lease.takeOver')
+  refuses(options({ lease: { label: 1 } }), 'lease.label')
 })
 
 test('a wrong value is refused by its name', () => {

@@ -27,7 +27,7 @@ const KEYS: &[&str] = &[
     "timeouts",
 ];
 const JIT_ROUTE: &[&str] = &["scid", "cltvExpiryDelta"];
-const LEASE: &[&str] = &["ttlMs", "attempts", "baseDelayMs", "maxWaitMs", "takeOver"];
+const LEASE: &[&str] = &["ttlMs", "attempts", "baseDelayMs", "maxWaitMs", "takeOver", "label"];
 const TIMEOUTS: &[&str] = &["chainMs", "syncMs", "storeMs", "connectMs", "lspMs", "lspRequestMs", "stopMs", "commitMs"];
 
 /// Reads all options. Each property is read once, so that a getter can't show two faces.
@@ -65,6 +65,7 @@ fn lease(options: &Group<'_>) -> Result<RawLease> {
         base_delay_ms: lease.optional_number("baseDelayMs")?,
         max_wait_ms: lease.optional_number("maxWaitMs")?,
         take_over: lease.optional_text("takeOver")?,
+        label: lease.optional_text("label")?,
     })
 }
 

@@ -37,7 +37,7 @@ function counting(object, reads, prefix = '') {
 const everything = (options) => ({
   ...options,
   lspProtocol: 'auto',
-  lease: { ttlMs: 8_000, attempts: 8, baseDelayMs: 250, maxWaitMs: 10_000, takeOver: 'expired' },
+  lease: { ttlMs: 8_000, attempts: 8, baseDelayMs: 250, maxWaitMs: 10_000, takeOver: 'expired', label: 'shop' },
   maxIdleMs: 30_000,
   destroyTimeoutMs: 250,
   maxSkimPpm: 30_000,

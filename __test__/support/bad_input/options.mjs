@@ -3,6 +3,8 @@
 import { JIT_ROUTE, MNEMONIC } from '../options.mjs'
 
 const { MAX_SAFE_INTEGER } = Number
+/** Control characters, and others that nobody sees. */
+const HIDDEN = /[\p{Cc}\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]/u
 
 /** A whole number of a range. Its edges are tried beside the values that all options get. */
 export const whole = (min, max) => ({
@@ -11,6 +13,12 @@ export const whole = (min, max) => ({
 })
 /** One of these texts, exactly. */
 const oneOf = (...texts) => ({ takes: (value) => texts.includes(value), edges: [...texts, ...texts.map((text) => text.toUpperCase())] })
+/** What the user calls something: any short text that can be seen and is no URL, address or key. */
+const label = {
+  takes: (value) =>
+    typeof value === 'string' && value.isWellFormed() && Buffer.byteLength(value) <= 64 && !HIDDEN.test(value) && !/:\/\/|@|^[0-9a-f]{64}$/i.test(value),
+  edges: ['x'.repeat(64), 'x'.repeat(65), 'é'.repeat(32), 'é'.repeat(33), 'a@b', 'x://y', 'ab'.repeat(32)],
+}
 /** A text with a form: none of the values is one; `forms.mjs` has those that are. */
 const formed = (...texts) => ({ takes: (value) => texts.includes(value), edges: texts })
 /** An object of options: `inside` is what it must have. */
@@ -45,6 +53,7 @@ export const OPTIONS = {
   'lease.baseDelayMs': whole(1, 60_000),
   'lease.maxWaitMs': whole(0, 900_000),
   'lease.takeOver': oneOf('expired', 'unrenewed'),
+  'lease.label': label,
   maxIdleMs: whole(0, 86_400_000),
   destroyTimeoutMs: whole(1, 10_000),
   maxSkimPpm: whole(0, 1_000_000),

@@ -5,6 +5,7 @@
 //! `Debug` of everything in here is safe to log.
 
 mod host;
+mod label;
 mod lsp;
 mod mnemonic;
 pub(crate) mod network;
@@ -88,6 +89,8 @@ pub struct RawLease {
     pub max_wait_ms: Option<f64>,
     /// `'expired'` or `'unrenewed'`.
     pub take_over: Option<String>,
+    /// At most 64 bytes; what the user calls this holder.
+    pub label: Option<String>,
 }
 
 /// `timeouts`: each 1 to 900,000 ms. `chainMs` lies within `syncMs`, `storeMs` within `commitMs`, `connectMs` and `lspRequestMs` within `lspMs`.
@@ -190,6 +193,8 @@ pub struct Config {
     pub store: StoreUrl,
     /// Waiting for a held wallet.
     pub lease: LeasePolicy,
+    /// What the user calls this holder.
+    pub label: Option<String>,
     /// How long `destroy()` may take.
     pub destroy_timeout: Duration,
     /// How long a node may run without a call; `None`: for ever.
@@ -221,6 +226,7 @@ impl Config {
             jit_route: raw.jit_route.as_ref().map(lsp::jit_route).transpose()?,
             store: store_url::store_url(&raw.store, network)?,
             lease: waits::lease(&raw.lease)?,
+            label: label::label(raw.lease.label.as_deref())?,
             destroy_timeout: waits::destroy_timeout(raw.destroy_timeout_ms)?,
             max_idle: waits::max_idle(raw.max_idle_ms)?,
             skim: skim(&raw)?,
@@ -239,7 +245,7 @@ impl Config {
             ("lspNodeId", self.lsp.node_id == other.lsp.node_id),
             ("lspAddress", self.lsp == other.lsp),
             ("store", self.store == other.store),
-            ("lease", self.lease == other.lease),
+            ("lease", self.lease == other.lease && self.label == other.label),
             ("maxIdleMs", self.max_idle == other.max_idle),
             ("maxSkimPpm", self.skim.ppm == other.skim.ppm),
             ("maxSkimBaseMsat", self.skim.base_msat == other.skim.base_msat),
@@ -286,6 +292,7 @@ impl fmt::Debug for Config {
             .field("jit_route", &self.jit_route)
             .field("store", &self.store)
             .field("lease", &self.lease)
+            .field("label", &self.label)
             .field("destroy_timeout", &self.destroy_timeout)
             .field("max_idle", &self.max_idle)
             .field("skim", &self.skim)

@@ -249,7 +249,7 @@ fn secrets(input: &[u8]) -> bool {
         ("postgres://admin:hunter2@db.example/wallets", &["hunter2"]),
         ("8a5edab282632443219e051e4ade2d1d5bbc671c781051bf1437897cbdfea0f1", &["8a5edab28263", "7cbdfea0f1"]),
     ];
-    let options: [fn(&mut RawConfig, String); 8] = [
+    let options: [fn(&mut RawConfig, String); 9] = [
         |raw, text| raw.network = text,
         |raw, text| raw.esplora_url = text,
         |raw, text| raw.lsp_node_id = text,
@@ -257,6 +257,7 @@ fn secrets(input: &[u8]) -> bool {
         |raw, text| raw.lsp_protocol = Some(text),
         |raw, text| raw.store = text,
         |raw, text| raw.lease.take_over = Some(text),
+        |raw, text| raw.lease.label = Some(text),
         |raw, text| raw.jit_route = Some(RawJitRoute { scid: text, cltv_expiry_delta: 1.0 }),
     ];
     let (before, after) = input.split_at(input.len() / 2);

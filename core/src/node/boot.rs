@@ -103,7 +103,8 @@ pub(super) async fn boot(
 /// Who we are, for the next claimant.
 pub(super) fn claimant(config: &Config) -> Claimant {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
-    Claimant { pid: std::process::id(), host, label: None, ttl: config.lease.ttl, take_over: config.lease.take_over }
+    let (label, ttl, take_over) = (config.label.clone(), config.lease.ttl, config.lease.take_over);
+    Claimant { pid: std::process::id(), host, label, ttl, take_over }
 }
 
 fn prepare(resident: Arc<Resident>, stats: Arc<Stats>) -> Result<Prepared> {

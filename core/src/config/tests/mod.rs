@@ -74,6 +74,7 @@ fn every_option_that_is_given_arrives() {
             base_delay_ms: Some(100.0),
             max_wait_ms: Some(0.0),
             take_over: Some("expired".to_owned()),
+            label: Some("eu-west-1 shop".to_owned()),
         },
         destroy_timeout_ms: Some(500.0),
         max_idle_ms: Some(60_000.0),
@@ -99,6 +100,7 @@ fn every_option_that_is_given_arrives() {
     assert_eq!(config.lease.ttl, Duration::from_millis(9_000));
     assert_eq!((config.lease.attempts, config.lease.take_over), (3, TakeOver::Expired));
     assert_eq!((config.lease.base_delay, config.lease.max_wait), (Duration::from_millis(100), Duration::ZERO));
+    assert_eq!(config.label.as_deref(), Some("eu-west-1 shop"));
     assert_eq!(config.destroy_timeout, Duration::from_millis(500));
     assert_eq!(config.max_idle, Some(Duration::from_secs(60)));
     assert_eq!(config.skim, SkimLimit { ppm: 0, base_msat: 1_000 });
@@ -120,7 +122,7 @@ type Change = fn(&mut RawConfig);
 
 #[test]
 fn what_two_nodes_of_one_wallet_must_not_differ_in_is_named_and_nothing_else() {
-    let changes: [(&str, Change); 15] = [
+    let changes: [(&str, Change); 16] = [
         ("esploraUrl", |raw| raw.esplora_url.push_str("/other")),
         ("lspNodeId", |raw| {
             raw.lsp_node_id = "02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5".to_owned()
@@ -128,6 +130,7 @@ fn what_two_nodes_of_one_wallet_must_not_differ_in_is_named_and_nothing_else() {
         ("lspAddress", |raw| raw.lsp_address = "other.example:9735".to_owned()),
         ("store", |raw| raw.store = "file:/elsewhere".to_owned()),
         ("lease", |raw| raw.lease.attempts = Some(1.0)),
+        ("lease", |raw| raw.lease.label = Some("other".to_owned())),
         ("lease", |raw| raw.lease.ttl_ms = Some(9_000.0)),
         ("maxIdleMs", |raw| raw.max_idle_ms = Some(0.0)),
         ("maxSkimPpm", |raw| raw.max_skim_ppm = Some(1.0)),

@@ -59,6 +59,31 @@ fn who_may_be_taken_over_is_one_of_two_words() {
 }
 
 #[test]
+fn a_label_is_short_visible_and_no_secret() {
+    let given = |label: &str| with(|raw| raw.lease.label = Some(label.to_owned())).map(|config| config.label);
+    for label in ["shop", "eu-west-1 / checkout #3", &"x".repeat(64), &"é".repeat(32), " "] {
+        assert_eq!(given(label).unwrap().as_deref(), Some(label));
+    }
+    assert_eq!(given("").unwrap(), None);
+    let key = "ab".repeat(32);
+    for label in [
+        &"x".repeat(65),
+        &"é".repeat(33),
+        "a\nb",
+        "a\0",
+        "\u{202e}x",
+        "\u{feff}x",
+        "a\u{200b}",
+        &key,
+        "u:p@host",
+        "pg://x",
+    ] {
+        let error = given(label).unwrap_err();
+        assert_eq!((error.code, error.option.as_deref()), (Code::InvalidOption, Some("lease.label")), "{label:?}");
+    }
+}
+
+#[test]
 fn a_wait_inside_another_is_never_longer() {
     let short = with(|raw| {
         raw.timeouts.lsp_ms = Some(1_000.0);

@@ -14,7 +14,7 @@ fn a_secret_in_the_wrong_option_shows_in_no_error() {
         "admin:hunter2@db.example:5432",
         "8a5edab282632443219e051e4ade2d1d5bbc671c781051bf1437897cbdfea0f1",
     ];
-    let options: [fn(&mut RawConfig, String); 8] = [
+    let options: [fn(&mut RawConfig, String); 9] = [
         |raw, text| raw.network = text,
         |raw, text| raw.esplora_url = text,
         |raw, text| raw.lsp_node_id = text,
@@ -22,6 +22,7 @@ fn a_secret_in_the_wrong_option_shows_in_no_error() {
         |raw, text| raw.lsp_protocol = Some(text),
         |raw, text| raw.store = text,
         |raw, text| raw.lease.take_over = Some(text),
+        |raw, text| raw.lease.label = Some(text),
         |raw, text| raw.jit_route = Some(RawJitRoute { scid: text, cltv_expiry_delta: 1.0 }),
     ];
     for secret in secrets {
