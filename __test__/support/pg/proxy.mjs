@@ -78,7 +78,7 @@ export class Proxy {
 
   #open(client, server) {
     if (this.refusing) {
-      client.resetAndDestroy()
+      reset(client)
       server.destroy()
       return
     }
@@ -183,6 +183,12 @@ class Pair {
 
   tear() {
     this.#mute = true
-    for (const socket of [this.#client, this.#server]) socket.resetAndDestroy()
+    for (const socket of [this.#client, this.#server]) reset(socket)
   }
+}
+
+/** Without a goodbye. One that is said already can't be taken back, and libuv refuses to; Node would then wait for it for ever at its exit. */
+function reset(socket) {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
