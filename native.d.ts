@@ -240,6 +240,13 @@ export interface LogRecord {
   timestampMs: number
 }
 
+/**
+ * Makes the tables in the PostgreSQL database of that URL. Blocks until it is done.
+ *
+ * @internal
+ */
+export declare function migratePostgres(url: string): void
+
 /** A channel. */
 export interface NodeChannel {
   /** 64 hex characters. */
@@ -394,6 +401,13 @@ export interface PaymentRecord {
   /** When it was claimed, in milliseconds since 1970. */
   timestampMs: number
 }
+
+/**
+ * The SQL of `migratePostgres`, and the grants for a role `app`.
+ *
+ * @internal
+ */
+export declare function postgresSchema(): string
 
 /**
  * Tells `callback` of each node of this environment that the idle limit ended.

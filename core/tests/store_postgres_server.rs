@@ -253,3 +253,39 @@ async fn a_lease_is_taken_when_it_is_over_or_was_not_renewed_for_three_seconds_a
         }
     }
 }
+
+#[tokio::test]
+async fn what_grows_with_each_payment_is_not_even_looked_at_by_a_claim_or_by_readings_of_other_rows() {
+    const COLD: i32 = 20_000;
+    let Some(url) = server() else { return };
+    let (url, admin) = fresh_database(&url).await;
+    let wallet = fresh_wallet();
+    let mut store = PostgresStore::open(&url, wallet);
+    let at = store.claim_and_load(&claimant()).await.unwrap().position;
+    let hot = batch(&[("a/1", b"1"), ("manager", b"2"), ("z", b"3")]);
+    assert_eq!(store.commit(at, nonce(), &hot).await, Outcome::Committed(Seq(1)));
+    store.release(at).await.unwrap();
+    let cold =
+        "INSERT INTO mayfly.item SELECT $1, convert_to('ledger/' || n, 'UTF8'), 1, '' FROM generate_series(1, $2) n";
+    admin.execute(cold, &[&wallet.0.as_slice(), &COLD]).await.unwrap();
+    let read =
+        "SELECT idx_tup_read + coalesce((SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'item'), 0)
+        FROM pg_stat_user_indexes WHERE indexrelname = 'item_pkey'";
+    // A session's counts are there once it is gone.
+    let gone = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    drop(store);
+    let mut counts = Vec::new();
+    for _ in 0..2 {
+        while !admin.query(gone, &[]).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        counts.push(admin.query_one(read, &[]).await.unwrap().get::<_, i64>(0));
+        let mut store = PostgresStore::open(&url, wallet);
+        let held = store.claim_and_load(&claimant()).await.unwrap();
+        assert_eq!(held.rows, *hot.puts());
+        assert_eq!(store.read(&["a/", "z"]).await.unwrap().len(), 2);
+        assert_eq!(store.read_last("ledger", Some("ledger/9"), 5).await.unwrap().len(), 5);
+        store.release(held.position).await.unwrap();
+    }
+    assert!(counts[1] - counts[0] < 100, "{counts:?} of {COLD} rows");
+}

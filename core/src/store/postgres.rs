@@ -81,8 +81,8 @@ impl PostgresStore {
         self.ttl = claimant.ttl;
         let mut is_new = false;
         // At most: no tables, then no row, then a row that is locked, then the claim.
-        for _ in 0..4 {
-            match self.try_claim(claimant, is_new).await {
+        for attempt in 1..=4 {
+            match self.try_claim(claimant, is_new, attempt * wedge::PATIENCE).await {
                 Ok(Some((_, Found { lease: None, .. }, _))) => is_new = true,
                 Ok(Some((holder, found, server))) => return self.judged(holder, found, server),
                 Ok(None) => {
@@ -102,7 +102,12 @@ impl PostgresStore {
     }
 
     /// One claim and the load behind it; none: the claim had to wait for the row too long.
-    async fn try_claim(&mut self, claimant: &Claimant, is_new: bool) -> Result<Option<Answered>, Fault> {
+    async fn try_claim(
+        &mut self,
+        claimant: &Claimant,
+        is_new: bool,
+        patience: Duration,
+    ) -> Result<Option<Answered>, Fault> {
         let (wallet, ours) = (&self.wallet, &self.ours);
         let question = async |client: &Client| {
             // Drawn for each time that it is asked: a claim that is late must not be taken for the one that was granted.
@@ -123,7 +128,7 @@ impl PostgresStore {
                 taken
             };
             let too_long = async {
-                tokio::time::sleep(wedge::PATIENCE).await;
+                tokio::time::sleep(patience).await;
                 if heard.get() {
                     std::future::pending::<()>().await;
                 }
@@ -136,8 +141,12 @@ impl PostgresStore {
             };
             row?;
             let found = Found { taken: taken?, ..found? };
-            // A role that may not ask for the server's identity does without.
-            Ok(Some((holder, found, server.unwrap_or(None))))
+            let server = match server {
+                // A role that may not ask for the server's identity does without.
+                Err(error) if error.as_db_error().is_some() => None,
+                server => server?,
+            };
+            Ok(Some((holder, found, server)))
         };
         self.line.ask(question).await
     }

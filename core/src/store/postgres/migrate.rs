@@ -23,7 +23,10 @@ pub fn migrate(url: &str) -> Result<()> {
     runtime.block_on(async {
         let made = tokio::time::timeout(AT_MOST, make(&mut line)).await;
         made.unwrap_or_else(|_| {
-            let message = format!("PostgreSQL at {url} did not answer within {} s; nothing is half made; retry", AT_MOST.as_secs());
+            let message = format!(
+                "PostgreSQL at {url} did not answer within {} s; nothing is half made; retry",
+                AT_MOST.as_secs()
+            );
             Err(Error::new(Code::StoreUnavailable, message))
         })
     })
@@ -38,7 +41,8 @@ async fn make(line: &mut Line) -> Result<()> {
 }
 
 async fn version(line: &mut Line) -> Result<Option<i32>> {
-    let asked = line.ask(async |client: &Client| client.query_typed("SELECT version FROM mayfly.meta", &[]).await).await;
+    let asked =
+        line.ask(async |client: &Client| client.query_typed("SELECT version FROM mayfly.meta", &[]).await).await;
     match asked {
         Ok(rows) => {
             let version = rows.first().map(|row| row.try_get(0)).transpose();

@@ -76,14 +76,13 @@ const READ: &str = "\
 SELECT m.version, pg_is_in_recovery(), i.key, i.data
   FROM mayfly.meta m LEFT JOIN (
        SELECT key, data FROM unnest($2::bytea[], $3::bytea[]) AS p(low, high)
-         JOIN mayfly.item ON wallet = $1 AND key >= p.low AND (p.high IS NULL OR key < p.high)) i ON true";
+         JOIN mayfly.item ON wallet = $1 AND key >= p.low AND key < p.high) i ON true";
 
 const READ_LAST: &str = "\
 SELECT m.version, pg_is_in_recovery(), i.key, i.data
   FROM mayfly.meta m LEFT JOIN (
        SELECT key, data FROM mayfly.item
-        WHERE wallet = $1 AND key >= $2 AND ($3::bytea IS NULL OR key < $3) AND ($4::bytea IS NULL OR key < $4)
-        ORDER BY key DESC LIMIT $5) i ON true";
+        WHERE wallet = $1 AND key >= $2 AND key < $3 ORDER BY key DESC LIMIT $4) i ON true";
 
 /// What a claim and the load behind it found.
 pub(super) struct Found {
@@ -302,7 +301,7 @@ impl Hold<'_> {
 /// The rows under the prefixes.
 pub(super) async fn read(client: &Client, wallet: &WalletId, prefixes: &[&str]) -> Result<Vec<Row>, Error> {
     let low: Vec<&[u8]> = prefixes.iter().map(|prefix| prefix.as_bytes()).collect();
-    let high: Vec<Option<Vec<u8>>> = prefixes.iter().map(|prefix| after(prefix)).collect();
+    let high: Vec<Vec<u8>> = prefixes.iter().map(|prefix| after(prefix)).collect();
     let wallet = wallet.0.as_slice();
     client.query_typed(READ, &[(&wallet, Type::BYTEA), (&low, Type::BYTEA_ARRAY), (&high, Type::BYTEA_ARRAY)]).await
 }
@@ -316,11 +315,12 @@ pub(super) async fn read_last(
     limit: usize,
 ) -> Result<Vec<Row>, Error> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let parameters: [(&(dyn ToSql + Sync), Type); 5] = [
+    let behind = after(prefix);
+    let high = before.map_or(behind.as_slice(), |before| before.as_bytes().min(&behind));
+    let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
         (&wallet.0.as_slice(), Type::BYTEA),
         (&prefix.as_bytes(), Type::BYTEA),
-        (&after(prefix), Type::BYTEA),
-        (&before.map(str::as_bytes), Type::BYTEA),
+        (&high, Type::BYTEA),
         (&limit, Type::INT8),
     ];
     client.query_typed(READ_LAST, &parameters).await
@@ -352,11 +352,13 @@ fn text(key: &[u8]) -> String {
     String::from_utf8_lossy(key).into_owned()
 }
 
-/// The first text behind all that begin with the prefix; none: there is nothing behind. UTF-8 has no byte 0xff, so the last one can
-/// always be raised.
-fn after(prefix: &str) -> Option<Vec<u8>> {
+/// The first bytes behind all texts that begin with the prefix. UTF-8 has no byte 0xff: it stands behind everything, and the last byte of
+/// a prefix can always be raised. Never "no bound": a bound that may be absent is none for an index.
+fn after(prefix: &str) -> Vec<u8> {
     let mut bytes = prefix.as_bytes().to_vec();
-    let last = bytes.last_mut()?;
-    *last = last.saturating_add(1);
-    Some(bytes)
+    match bytes.last_mut() {
+        Some(last) => *last = last.saturating_add(1),
+        None => bytes.push(0xff),
+    }
+    bytes
 }

@@ -16,7 +16,8 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::Client;
 
-/// How long a claim waits for the row before it looks: an undisturbed commit has it for milliseconds.
+/// How long a claim waits for the row before it looks, and each time longer, because a server may be slow and nothing else: an
+/// undisturbed commit has the row for milliseconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 const IS_FREE: &str = "SELECT 1 FROM mayfly.lease WHERE wallet = $1 FOR UPDATE SKIP LOCKED";
