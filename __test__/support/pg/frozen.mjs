@@ -33,14 +33,19 @@ export class Frozen {
     return this.audit.isOver(this.claim, { since })
   }
 
-  /** It goes on, and must see that it is over. `asks`: what it may still ask its store, which changes nothing. */
+  /**
+   * It goes on, and must see that it is over. Resolves with what its call was told; undefined when it stood still before it knew that the
+   * wallet was its own: such a one asks again, and begins.
+   */
   async thaw() {
+    const knew = this.handler.tripped.length > 0 || this.handler.logged('claimed').length > 0
     const [said, turn] = [this.lsp.bytesUp, await this.audit.now()]
     process.kill(this.handler.pid, 'SIGCONT')
     if (this.handler.tripped.length > 0) this.handler.unblock()
     const end = await within(`${this.handler} to end by itself`, this.handler.exited)
     this.books.hear(this.handler)
     assert.deepEqual(end, { code: 0, signal: null }, `${this.handler}: ${JSON.stringify(this.handler.said)}`)
+    if (!knew && (await this.audit.claims({ since: turn })).some(({ pid }) => pid === this.handler.pid)) return undefined
     assert.equal(this.lsp.bytesUp - said, 0, `${this.handler} said something to the LSP: ${JSON.stringify(this.handler.tripped)}`)
     const later = await this.audit.leases({ since: turn })
     assert.deepEqual(later.filter(({ pid }) => pid === this.handler.pid), [], `${this.handler} touched the lease`)
