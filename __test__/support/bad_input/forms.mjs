@@ -179,8 +179,17 @@ const URLS = [
 const UNBUILT = /which this version does not have; 'file:<directory>'/
 const NONE = /names no store; 'file:<directory>'/
 const STORES = [
-  ['postgres://wallet:hunter2@db.example/wallet', UNBUILT],
-  ['postgresql://db.example/wallet', UNBUILT],
+  ['postgres://wallet:hunter2@db.example/wallet'],
+  ['postgresql://wallet:hunter2@db.example:6543/wallet?sslmode=require&channel_binding=require&pgbouncer=true'],
+  ['postgres://wallet@/wallet?host=/var/run/postgresql'],
+  ['postgres://wallet:100%25%40home@127.0.0.1/wallet?sslmode=disable'],
+  ['postgresql://db.example/wallet', /names no user/],
+  ['postgres://wallet:a/b@db.example/wallet', /percent-encode it/],
+  ['postgres://wallet:100%@db.example/wallet', /a percent sign is %25/],
+  ['postgres://wallet@db.example/wallet?sslmode=none', /'sslmode' that does not exist/],
+  ['postgres://wallet@db.example/wallet?sslmode=no-verify', /always verified/],
+  ['postgres://wallet@a.example,b.example/wallet', /names several hosts/],
+  ['postgres://wallet@db.example/wallet?options=-csearch_path%3Dx', /options/],
   ['vss+https://vss.example', UNBUILT],
   ['s3://bucket/key', UNBUILT],
   ['http://127.0.0.1', UNBUILT],

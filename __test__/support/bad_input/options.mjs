@@ -1,6 +1,7 @@
 // Every option of `new MdkNode`: what it takes. A value is refused under the option's own name, unless the row says otherwise.
 
 import { JIT_ROUTE, MNEMONIC } from '../options.mjs'
+import { SECRETS } from './values.mjs'
 
 const { MAX_SAFE_INTEGER } = Number
 /** Control characters, and others that nobody sees. */
@@ -46,7 +47,8 @@ export const OPTIONS = {
   jitRoute: group(['scid']),
   'jitRoute.scid': required(formed('1x2x3')),
   'jitRoute.cltvExpiryDelta': required(whole(1, 2_016)),
-  store: required(formed()),
+  // Any text may be a secret in the wrong place; this one is in its right one.
+  store: required(formed(SECRETS['database URL'])),
   lease: group(),
   'lease.ttlMs': whole(2_000, 600_000),
   'lease.attempts': whole(1, 1_000),

@@ -119,6 +119,10 @@ impl Session {
     pub async fn close_unasked(&mut self) -> Result<()> {
         if self.patient_until().is_some_and(|until| until <= Instant::now()) {
             tracing::warn!("a channel must be closed, and the LSP does not say what it knows of it");
+            if self.contact == Contact::Unneeded {
+                // There was no time left to call it.
+                self.contact = Contact::Unreachable;
+            }
             self.wallet.loaded.broadcasts().trust_all();
             self.turn().await?;
         }
