@@ -458,7 +458,10 @@ export interface MdkNodeOptions {
   lspProtocol?: 'auto' | 'lsps4'
   /** From `getJitRoute()`. With it, invoices are minted without any I/O; without, the route is learnt first. */
   jitRoute?: JitRoute
-  /** Where the wallet lives, such as `file:<directory>` or `memory:`. */
+  /**
+   * Where the wallet lives: `postgres://…` for any number of machines, `file:<directory>` for one, `memory:` for tests. Connection
+   * strings are taken as the platforms print them; TLS is required unless the server is on this machine or `sslmode=disable` says so.
+   */
   store: string
   /** How to wait for a held wallet, and when it may be taken over. */
   lease?: LeaseOptions

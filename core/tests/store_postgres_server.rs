@@ -218,21 +218,22 @@ async fn a_live_holder_is_named_to_the_claimant_who_is_also_told_how_long_it_may
 async fn a_lease_is_taken_when_it_is_over_or_was_not_renewed_for_three_seconds_and_each_renewal_counts() {
     let Some(url) = server() else { return };
     let admin = admin(&url).await;
-    let aged = "UPDATE mayfly.lease SET renewed_at = renewed_at - make_interval(secs => $2),
-        expires_at = expires_at - make_interval(secs => $3) WHERE wallet = $1";
-    // By the server's clock, which the test sets back: how long ago it was renewed, how long it lasts from now, who takes it.
-    for (unrenewed, over, take_over, taken) in [
-        (4.0, 0.0, TakeOver::Unrenewed, true),
-        (4.0, 0.0, TakeOver::Expired, false),
-        (0.0, 601.0, TakeOver::Expired, true),
-        (0.0, 601.0, TakeOver::Unrenewed, true),
+    let moved = "UPDATE mayfly.lease SET renewed_at = renewed_at + make_interval(hours => $2),
+        expires_at = expires_at + make_interval(hours => $3) WHERE wallet = $1";
+    // Time is what the row says: it is set back two hours, and after the renewal one hour on. So what was renewed is fresh for an
+    // hour, and what was not is an hour old, whatever time the test takes.
+    for (renewed_at, expires_at, take_over, taken) in [
+        (1, 0, TakeOver::Unrenewed, true),
+        (1, 0, TakeOver::Expired, false),
+        (1, 1, TakeOver::Expired, true),
+        (1, 1, TakeOver::Unrenewed, true),
     ] {
         for renewal in ["none", "commit", "check"] {
             let wallet = fresh_wallet();
             let mut holder = PostgresStore::open(&url, wallet);
             let long = Claimant { ttl: Duration::from_secs(600), ..claimant() };
             let at = holder.claim_and_load(&long).await.unwrap().position;
-            admin.execute(aged, &[&wallet.0.as_slice(), &unrenewed, &over]).await.unwrap();
+            admin.execute(moved, &[&wallet.0.as_slice(), &(-2 * renewed_at), &(-2 * expires_at)]).await.unwrap();
             match renewal {
                 "commit" => {
                     let committed = holder.commit(at, nonce(), &Batch::default()).await;
@@ -241,9 +242,10 @@ async fn a_lease_is_taken_when_it_is_over_or_was_not_renewed_for_three_seconds_a
                 "check" => assert_eq!(holder.check(at).await.unwrap(), Standing::Held(Seq(0))),
                 _ => {}
             }
+            admin.execute(moved, &[&wallet.0.as_slice(), &renewed_at, &expires_at]).await.unwrap();
             let mut other = PostgresStore::open(&url, wallet);
             let claimed = other.claim_and_load(&Claimant { take_over, ..claimant() }).await;
-            let case = (unrenewed, over, take_over, renewal);
+            let case = (renewed_at, expires_at, take_over, renewal);
             if taken && renewal == "none" {
                 assert_eq!(claimed.unwrap().position.epoch.0, at.epoch.0 + 1, "{case:?}");
                 assert_eq!(holder.check(at).await.unwrap(), Standing::Fenced, "{case:?}");

@@ -71,6 +71,12 @@ async fn a_connection_is_secured_and_the_server_verified_and_the_login_bound_to_
 
     // 4. A stranger's certificate, and one for another name, get no login.
     refused(&PostgresUrl { root_cert: None, ..secured.clone() }, "UnknownIssuer").await;
+    #[allow(clippy::disallowed_methods, reason = "one test in this process: nobody else reads the environment")]
+    std::env::set_var("PGSSLROOTCERT", &root_cert);
+    reads(&PostgresUrl { root_cert: None, ..secured.clone() })
+        .await
+        .expect("libpq's variable names the authorities, too");
+    std::env::remove_var("PGSSLROOTCERT");
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(&root_cert, other.cert.pem()).unwrap();
     refused(&secured, "invalid peer certificate").await;
