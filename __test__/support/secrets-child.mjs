@@ -51,18 +51,20 @@ async function life() {
 async function failures() {
   const file = join(mkdtempSync(join(tmpdir(), 'mayfly-secrets-')), 'no-folder')
   writeFileSync(file, '')
+  const { database } = passwords
   const starts = {
     'an Esplora with a password that is not there': { esploraUrl: `http://user:${passwords.esplora}@127.0.0.1:1` },
     'an LSP that is not there': { lspAddress: '127.0.0.1:1', timeouts: { lspMs: 300 } },
     'a store that is no folder': { store: `file:${file}` },
+    'a PostgreSQL that is not there': { store: `postgres://user:${database}@127.0.0.1:1/wallet` },
+    'one that would have TLS': { store: `postgresql://user:${database}@127.0.0.1:1/wallet?sslmode=require` },
   }
   for (const [what, more] of Object.entries(starts)) {
     await fails(what, () => withNode({ ...options, ...more }, (node) => node.start()))
   }
-  const { database } = passwords
   for (const store of [
-    `postgres://user:${database}@db.example/wallet`,
-    `postgresql://user:${database}@db.example:5432/wallet?sslmode=require`,
+    `postgres://user:${database}@db.example/wallet?tls=yes`,
+    `postgresql://user:${database}@db.example:5432/wallet?sslmode=${database}`,
     `postgres:user:${database}@db.example`,
     `postgres://user:a/${database}?b@db.example/wallet`,
     `postgres://db.example/wallet?password=${database}`,

@@ -62,7 +62,7 @@ fn directory(path: &str) -> std::result::Result<PathBuf, String> {
     if path.trim_matches('/').is_empty() {
         return Err("store names no directory after 'file:'; an example is 'file:/var/lib/wallet'".to_owned());
     }
-    let refused = |what: &str| Err(format!("store's directory {what}"));
+    let refused = |what: &str| Err::<PathBuf, _>(format!("store's directory {what}"));
     if path.trim() != path {
         return refused("begins or ends with whitespace; remove it");
     }
@@ -81,7 +81,14 @@ fn directory(path: &str) -> std::result::Result<PathBuf, String> {
     if path == "~" || path.starts_with("~/") {
         return refused("begins with '~', which only a shell expands; write the whole path");
     }
-    std::path::absolute(path).map_err(|error| format!("store's directory can't be made absolute: {error}"))
+    let whole =
+        std::path::absolute(path).map_err(|error| format!("store's directory can't be made absolute: {error}"))?;
+    // What is behind the last name may have hidden how that ends: `x"/.`.
+    match whole.to_str() {
+        Some(text) if text.ends_with(QUOTES) => refused("ends with a quotation mark; remove it"),
+        Some(text) if text.trim_end() != text => refused("ends with whitespace; remove it"),
+        _ => Ok(whole),
+    }
 }
 
 fn has_percent_escape(path: &str) -> bool {

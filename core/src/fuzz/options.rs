@@ -2,7 +2,10 @@
 
 use super::{refused, Target};
 use crate::chain::Esplora;
-use crate::config::{network, safe_integer, Config, RawConfig, RawJitRoute, StoreUrl, MAX_SAFE_INTEGER};
+use crate::config::{
+    network, safe_integer, Config, PostgresHost, PostgresTls, PostgresUrl, RawConfig, RawJitRoute, StoreUrl,
+    MAX_SAFE_INTEGER,
+};
 use crate::error::{Code, Result};
 use crate::lsp::scid;
 use crate::net::dns::Resolver;
@@ -81,12 +84,16 @@ const NODE_IDS: [&str; 3] = [
     "0324653eac434488002cc06bbfb7f10fe18991e35f9fe4302dbea6d2353dc0ab1c",
 ];
 
-const STORES: [&str; 9] = [
+const STORES: [&str; 13] = [
     "file:/var/lib/wallet",
     "file:///var/lib/wallet",
     "file:relative/./folder/../wallet",
     "memory:",
     "postgres://user:password@db.example/wallets",
+    "postgresql://u:p%40ss@ep-a.neon.tech:5432/db?sslmode=require&channel_binding=require&connect_timeout=9",
+    "postgres:///db?host=/var/run/postgresql&user=u&password=p&port=5433",
+    "postgres://u@%2Fvar%2Frun%2Fpostgresql/db?application_name=shop",
+    "postgres://u:p@[::1]:5432/db?sslmode=disable&pgbouncer=true",
     "vss+https://vss.example",
     "/var/lib/wallet",
     "file:~/wallet",
@@ -174,6 +181,15 @@ fn store(input: &[u8]) -> bool {
         assert!(directory.is_absolute(), "{directory:?}");
         let printed = format!("file://{}", directory.to_str().unwrap());
         assert_eq!(with(|raw| raw.store = printed).unwrap().store, config.store);
+    }
+    if let StoreUrl::Postgres(url) = &config.store {
+        assert!(url.port != 0 && !url.user.is_empty() && !url.database.is_empty());
+        // In the clear only by explicit word, or where no other machine is on the way.
+        let is_far =
+            matches!(&url.host, PostgresHost::Tcp(host) if !host.contains("localhost") && !host.contains(['1', ':']));
+        assert!(url.tls != PostgresTls::Off || !is_far || text(input).contains("disable"), "{url:?}");
+        let without = PostgresUrl { password: None, ..PostgresUrl::clone(url) };
+        assert_eq!(format!("{url:?}"), format!("{without:?}"), "the password is no part of what is shown");
     }
     // On mainnet fewer are taken, and never another one.
     match with(|raw| (raw.store, raw.network) = (text(input), "mainnet".to_owned())) {

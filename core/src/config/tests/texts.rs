@@ -241,6 +241,8 @@ fn a_store_that_is_unknown_or_ambiguous_is_refused() {
         ("file:/a\nb", "can't be seen"),
         ("file:/x\"", "quotation mark"),
         ("file:/x\u{200b}", "can't be seen"),
+        ("file:x\"/.", "quotation mark"),
+        ("file:/x /.", "whitespace"),
         ("\"file:/x\"", "quotation marks"),
         ("memory:\r\n", "whitespace (a space or a line end)"),
         ("file:/x\n", "whitespace"),

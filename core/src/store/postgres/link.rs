@@ -9,9 +9,8 @@
 use super::fault::Fault;
 use super::tls::{Secured, Tls};
 use crate::config::{ChannelBinding, PostgresHost, PostgresTls, PostgresUrl};
-use crate::error::Code;
 use crate::net::dns::Resolver;
-use crate::net::tcp;
+use crate::net::{tcp, NetError};
 use std::future::poll_fn;
 use std::future::Future;
 use std::pin::pin;
@@ -94,8 +93,11 @@ impl Link {
 async fn wire(url: &PostgresUrl, resolver: &Resolver) -> Result<AnyWire, Fault> {
     match &url.host {
         PostgresHost::Tcp(host) => {
-            let stream = tcp::connect(resolver, host, url.port).await;
-            Ok(Box::new(stream.map_err(|error| Fault::Other(error.into_error(Code::StoreUnavailable)))?))
+            let stream = tcp::connect(resolver, host, url.port).await.map_err(|error| match error {
+                NetError::Resolve { reason, .. } => Fault::Lost(format!("its name can't be resolved: {reason}")),
+                NetError::Connect { reason, .. } => Fault::Lost(format!("can't connect: {reason}")),
+            })?;
+            Ok(Box::new(stream))
         }
         #[cfg(unix)]
         PostgresHost::Socket(directory) => {

@@ -66,11 +66,10 @@ fn file_of_the_environment() -> Option<PathBuf> {
 
 fn authorities_in(file: &Path) -> std::result::Result<RootCertStore, String> {
     let pem = std::fs::read(file).map_err(|e| format!("can't be read: {e}"))?;
+    let certificates: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|e| format!("are no PEM: {e}"))?;
-        roots.add(certificate).map_err(|e| format!("are no certificates: {e}"))?;
-    }
+    // A platform's bundle holds all that it ever had: what can't be used is not trusted, and the rest is.
+    roots.add_parsable_certificates(certificates.map_err(|e| format!("are no PEM: {e}"))?);
     if roots.is_empty() {
         return Err("hold no certificate".to_owned());
     }
