@@ -17,7 +17,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub enum Mutation {
     /// Messages do not wait for a commit.
     UngatedMessages = 1,
-    /// Neither do transactions.
+    /// Messages that need no commit do not wait for the store's word, either.
+    UncheckedMessages,
+    /// Transactions do not wait for a commit.
     UngatedBroadcasts,
     /// Events are handed out before their commit.
     EarlyEvents,

@@ -68,6 +68,7 @@ impl Args {
 fn mutation(name: &str) -> Result<Mutation, String> {
     Ok(match name {
         "ungated-messages" => Mutation::UngatedMessages,
+        "unchecked-messages" => Mutation::UncheckedMessages,
         "ungated-broadcasts" => Mutation::UngatedBroadcasts,
         "early-events" => Mutation::EarlyEvents,
         "early-promises" => Mutation::EarlyPromises,

@@ -19,6 +19,7 @@ use mayfly_core::chain::fees::Fees;
 use mayfly_core::checkpoint::{Committer, Engine, EngineParams, Loaded};
 use mayfly_core::config::SkimLimit;
 use mayfly_core::error::{Error, Result};
+use mayfly_core::lease::{Clocks, Lease, LeasedStore, Reading, Returns};
 use mayfly_core::mutation;
 use mayfly_core::store::memory::MemoryWallet;
 use mayfly_core::store::{Claimant, Position, Store};
@@ -44,8 +45,19 @@ enum State {
     Drives(Working<Driven>),
     /// The store has been asked to commit.
     Commits(Working<Committed>),
+    /// The store has been asked whether the lease stands.
+    Confirms(Working<()>),
     /// It told why; its memory must not be used again.
     Over(Error),
+}
+
+/// No time passes by them: that a process stood still is told by `mayfly-core`'s own tests.
+struct StoppedClocks;
+
+impl Clocks for StoppedClocks {
+    fn read(&self) -> Reading {
+        Reading::default()
+    }
 }
 
 /// See the module's head.
@@ -67,11 +79,13 @@ impl Holder {
     /// Claims, loads and follows the chain, as a boot does. Whoever held the wallet is fenced by it.
     pub async fn start(store: &MemoryWallet, peer: PublicKey, start: u32, world: &World) -> Result<Holder> {
         store.fence();
-        let mut handle = store.store();
+        let (latch, wake) = (Latch::default(), Arc::new(Notify::new()));
+        let lease = Arc::new(Lease::by(StoppedClocks, Arc::clone(&wake)));
+        let slow = Box::new(SlowStore::new(store.store(), latch.clone()));
+        let mut handle = LeasedStore::new(slow, Arc::clone(&lease), Returns::default());
         let claimant = Claimant::of_process(start);
         let snapshot = handle.claim_and_load(&claimant).await?;
-        let latch = Latch::default();
-        let committer = Committer::new(Box::new(SlowStore::new(handle, latch.clone())), &snapshot, PATIENCE);
+        let committer = Committer::new(Box::new(handle), &snapshot, PATIENCE).under(Arc::clone(&lease));
         let fees = Arc::new(Fees::default());
         let params = EngineParams {
             network: Network::Regtest,
@@ -81,7 +95,7 @@ impl Holder {
             user_config: settings::user_config(),
         };
         let terms = Terms { lsp: peer, skim: SkimLimit { base_msat: 0, ppm: 0 }, recover: false };
-        let engine = Engine::new(params, Arc::new(Notify::new()));
+        let engine = Engine::under(params, wake, lease);
         let wallet = Wallet::restore(engine, &snapshot, committer, world.best(), terms, Arc::clone(&fees))?;
         let loaded = wallet.loaded.clone();
         world.tell(loaded.manager().as_ref(), loaded.monitors());
@@ -121,7 +135,7 @@ impl Holder {
 
     /// Whether the store is asked for something.
     pub fn is_busy(&self) -> bool {
-        matches!(self.state, Some(State::Drives(_) | State::Commits(_)))
+        matches!(self.state, Some(State::Drives(_) | State::Commits(_) | State::Confirms(_)))
     }
 
     /// Whether a commit is under way whose answer alone is missing.
@@ -129,7 +143,8 @@ impl Holder {
         matches!(self.state, Some(State::Commits(_))) && self.store.position() != self.asked_at
     }
 
-    /// LDK works until it rests, which may need a look at the ledger; if something waits for a commit, the store is asked.
+    /// LDK works until it rests, which may need a look at the ledger; if something waits for a commit, or for the store's word, the store is
+    /// asked.
     pub fn turn(&mut self, world: &mut World, bank: &mut Bank) {
         let Some(State::Rests(wallet)) = self.state.take_if(|state| matches!(state, State::Rests(_))) else { return };
         let mut wallet = *wallet;
@@ -151,6 +166,14 @@ impl Holder {
             let Poll::Ready((wallet, result)) = commit.as_mut().poll(&mut context) else { return };
             self.committed(wallet, result, world, bank);
         }
+        if let Some(State::Confirms(confirm)) = &mut self.state {
+            let Poll::Ready((wallet, result)) = confirm.as_mut().poll(&mut context) else { return };
+            self.latch.close();
+            self.state = Some(match result {
+                Ok(()) => State::Rests(Box::new(wallet)),
+                Err(error) => State::Over(error),
+            });
+        }
     }
 
     fn driven(&mut self, mut wallet: Wallet, driven: Result<Driven>, world: &mut World, bank: &mut Bank) {
@@ -162,7 +185,14 @@ impl Holder {
         oracle::events_are_committed(&wallet, &self.store, bank);
         self.publish(&wallet.loaded, mutation::leaked(), world, bank);
         if !wallet.wants_commit() {
-            self.state = Some(State::Rests(Box::new(wallet)));
+            let is_due = wallet.committer.lease().due_at(false).is_some();
+            self.state = Some(match is_due {
+                false => State::Rests(Box::new(wallet)),
+                true => State::Confirms(unconstrained(async move {
+                    let confirmed = wallet.committer.confirm().await;
+                    (wallet, confirmed)
+                })),
+            });
             return;
         }
         self.asked_at = self.store.position();

@@ -6,9 +6,13 @@ use mayfly_core::store::{Batch, Claimant, Nonce, Outcome, Position, Rows, Snapsh
 use std::cell::Cell;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
-/// How many half round trips may happen. A commit takes two; a look-up is asked and answered at one instant of the store, and
-/// takes one.
+/// That of the product. Whether a lease has run out is for the schedule to say, which has others take the wallet.
+const TTL: Duration = Duration::from_secs(8);
+
+/// How many half round trips may happen. A commit takes two, and a check; a look-up is asked and answered at one instant of the store,
+/// and takes one.
 #[derive(Clone, Default)]
 pub struct Latch(Rc<Cell<u64>>);
 
@@ -43,7 +47,7 @@ pub struct SlowStore {
 }
 
 impl SlowStore {
-    /// In front of a store whose claim is made.
+    /// In front of a store. Its claim takes no time.
     pub fn new(inner: MemoryStore, latch: Latch) -> Self {
         SlowStore { inner, latch }
     }
@@ -63,8 +67,17 @@ impl Store for SlowStore {
         })
     }
 
+    fn ttl(&self) -> Option<Duration> {
+        Some(TTL)
+    }
+
     fn check<'a>(&'a mut self, at: Position) -> StoreFuture<'a, Result<Standing>> {
-        self.inner.check(at)
+        Box::pin(async move {
+            self.latch.pass().await;
+            let standing = self.inner.check(at).await;
+            self.latch.pass().await;
+            standing
+        })
     }
 
     fn release<'a>(&'a mut self, at: Position) -> StoreFuture<'a, Result<()>> {

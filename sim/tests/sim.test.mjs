@@ -13,6 +13,7 @@ const POINTS = 5_000
 /** What is switched off, and the promises of which one is found broken. */
 const MUTATIONS = {
   'ungated-messages': ['MessagesAfterCommit'],
+  'unchecked-messages': ['FencedIsSilent'],
   'ungated-broadcasts': ['BroadcastsAfterCommit'],
   'early-events': ['ReceivedIsInLedger'],
   'early-promises': ['PromisesAfterCommit'],

@@ -286,12 +286,4 @@ impl Lease {
             }
         }
     }
-
-    /// An answer that takes longer proves nothing any more; `None`: none does.
-    pub(crate) fn patience(&self) -> Option<Duration> {
-        match self.state().term {
-            Term::Lasts { slack, .. } => Some(slack),
-            Term::Unclaimed | Term::Process => None,
-        }
-    }
 }

@@ -32,10 +32,15 @@ impl Returns {
         self.0.is_claiming.set(is_claiming);
     }
 
-    /// Whether a claim was given up before it was answered: it may come through all the same, and nobody knows its lease. That ends by
-    /// its time to live.
-    pub fn lost_a_claim(&self) -> bool {
+    /// Whether a claim is on its way, or was given up before it was answered: it may come through all the same, and nobody knows its lease.
+    /// That ends by its time to live.
+    pub fn is_claiming(&self) -> bool {
         self.0.is_claiming.get()
+    }
+
+    /// Whoever gave a claim up is told, or need not be.
+    pub fn forget_claim(&self) {
+        self.claiming(false);
     }
 
     /// Whether there is nothing to give back.

@@ -1,7 +1,7 @@
 //! A store that tells the lease of every request that proves it, and of its answer.
 
 use super::{Lease, Returns};
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::store::{Batch, Claimant, Nonce, Outcome, Position, Rows, Snapshot, Standing, Store, StoreFuture};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,11 +44,9 @@ impl LeasedStore {
 
     async fn look(&mut self, at: Position) -> Result<Standing> {
         let asked = self.lease.ask();
-        let check = self.inner.check(at);
-        let standing = match self.lease.patience() {
-            Some(patience) => tokio::time::timeout(patience, check).await.unwrap_or_else(|_| Err(slow(patience))),
-            None => check.await,
-        };
+        // One that takes longer than the slack proves nothing any more. It is waited for all the same: the next is quicker, on a connection
+        // that stands by then.
+        let standing = self.inner.check(at).await;
         match &standing {
             Ok(Standing::Held(seq)) if *seq == at.seq => self.lease.proven(asked),
             Ok(_) => self.lease.lost(),
@@ -59,16 +57,6 @@ impl LeasedStore {
         }
         standing
     }
-}
-
-fn slow(patience: Duration) -> Error {
-    Error::new(
-        Code::StoreUnavailable,
-        format!(
-            "the store did not confirm the lease within {} ms; nothing is said until it does",
-            patience.as_millis()
-        ),
-    )
 }
 
 impl Store for LeasedStore {

@@ -33,9 +33,10 @@ use crate::store::{self, Claimant, Position, Snapshot, Store};
 use crate::wallet::{settings, Terms, Wallet};
 use lightning::chain::{BestBlock, Confirm};
 use lightning::ln::peer_handler::IgnoringMessageHandler;
-use std::future::Future;
-use std::pin::pin;
+use std::future::{poll_fn, Future};
+use std::pin::{pin, Pin};
 use std::sync::Arc;
+use std::task::Poll;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
@@ -176,7 +177,7 @@ impl Prepared {
             let dial = async { Ok(if connects { self.dialer.dial(&self.peers).await.ok() } else { None }) };
             tokio::try_join!(dial, self.esplora.tip_of_our_network())
         };
-        let (snapshot, committer, (dialled, tip)) = both(claim, others).await?;
+        let (snapshot, committer, (dialled, tip)) = both(claim, others, returns).await?;
         tracing::info!(
             epoch = snapshot.position.epoch.0,
             seq = snapshot.position.seq.0,
@@ -243,14 +244,19 @@ impl Gathered {
 
 /// The claim, and what goes on beside it; the first that fails ends both. From the claim on the lease is renewed. The claim is begun
 /// last: a file store's blocks this thread, and by then the others are on their way.
-async fn both<T>(
+pub(super) async fn both<T>(
     claim: impl Future<Output = Result<(Snapshot, Committer)>>,
     others: impl Future<Output = Result<T>>,
+    returns: &Returns,
 ) -> Result<(Snapshot, Committer, T)> {
     let (mut claim, mut others) = (pin!(claim), pin!(others));
     tokio::select! {
         biased;
         done = &mut others => {
+            if done.is_err() {
+                // A lease that comes now is given back, instead of keeping others out until it expires.
+                answered(claim.as_mut(), returns).await;
+            }
             let done = done?;
             let (snapshot, committer) = claim.await?;
             Ok((snapshot, committer, done))
@@ -261,6 +267,15 @@ async fn both<T>(
             Ok((snapshot, committer, done))
         }
     }
+}
+
+/// Until the store has answered the claim that is on its way, for which it has its time. Nothing more is asked.
+async fn answered(mut claim: Pin<&mut impl Future<Output = Result<(Snapshot, Committer)>>>, returns: &Returns) {
+    poll_fn(|cx| match claim.as_mut().poll(cx) {
+        Poll::Pending if returns.is_claiming() => Poll::Pending,
+        _ => Poll::Ready(()),
+    })
+    .await;
 }
 
 /// Only claims on chain wait for fresh fees: else the saved ones serve until these are there, and the next commit saves them.

@@ -188,6 +188,7 @@ impl Worker {
         let booted = self.boot(&mut later, Arc::clone(&stats)).await;
         let given_up = matches!(booted, Ok(None));
         self.give_back().await;
+        self.returns.forget_claim();
         let result = match booted {
             Ok(Some(session)) => {
                 self.resident.set_state(State::Running);
@@ -362,7 +363,7 @@ impl Worker {
                 self.resident.unfinished(format!("giving the lease back: {problem}; it ends by its time to live"));
             }
         }
-        if self.returns.lost_a_claim() {
+        if self.returns.is_claiming() {
             let what = "a claim was under way: if it came through, its lease ends by its time to live";
             self.resident.unfinished(what.to_owned());
         }
