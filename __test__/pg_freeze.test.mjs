@@ -52,11 +52,10 @@ async function freeze(t, books, { when, open, name, ...more }) {
   const since = await audit.now()
   await books.payToLsp(AMOUNT_MSAT)
   const frozen = await Frozen.start(t, { books, audit, lease: LEASE, ...more })
-  if (!(await when(frozen))) {
+  if (!(await when(frozen)) || !(await frozen.stop())) {
     books.hear(frozen.handler)
     return false
   }
-  frozen.stop()
   const claim = (await audit.claims({ since })).find(({ pid }) => pid === frozen.handler.pid)
   if (claim === undefined) {
     // It had nothing yet. It begins when it thaws, as if nothing had been.
@@ -159,7 +158,7 @@ test('with the default lease a healthy holder with nothing to do is never taken 
   assert.deepEqual(refused.flat(), Array(2).fill({ code: 'WALLET_LOCKED', pid: holder.pid, epoch: claim.epoch }))
   const ours = async () => (await audit.claims({ since })).filter(({ wallet }) => wallet === claim.wallet)
   assert.equal((await ours()).length, 1)
-  frozen.stop()
+  await frozen.stop()
   frozen.lsp.strand()
   await books.payToLsp(AMOUNT_MSAT)
   const next = books.wallet.start('receive')

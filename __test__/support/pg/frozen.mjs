@@ -3,7 +3,8 @@
 // and its process ends by itself.
 
 import assert from 'node:assert/strict'
-import { within } from '../until.mjs'
+import { readFileSync } from 'node:fs'
+import { until, within } from '../until.mjs'
 import { Proxy } from './proxy.mjs'
 
 export class Frozen {
@@ -23,9 +24,13 @@ export class Frozen {
     Object.assign(this, parts)
   }
 
-  /** It stands still. */
-  stop() {
-    process.kill(this.handler.pid, 'SIGSTOP')
+  /** It stands still from here on; false: it has come to its end before. */
+  async stop() {
+    const { child, pid } = this.handler
+    if (!child.kill('SIGSTOP')) return false
+    const STOPPED = 'T'
+    await until(`${this.handler} to stand still`, () => this.handler.end !== undefined || stateOf(pid) === STOPPED)
+    return this.handler.end === undefined
   }
 
   /** Resolves when another holder has the wallet; A's claim is over. */
@@ -50,5 +55,14 @@ export class Frozen {
     const later = await this.audit.leases({ since: turn })
     assert.deepEqual(later.filter(({ pid }) => pid === this.handler.pid), [], `${this.handler} touched the lease`)
     return this.handler.all('failed').map(({ code }) => code)
+  }
+}
+
+/** Of a process, as Linux calls it; undefined when it is gone. */
+function stateOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /, '')[0]
+  } catch {
+    return undefined
   }
 }
