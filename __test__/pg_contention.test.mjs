@@ -14,9 +14,9 @@ import { Random } from './support/random.mjs'
 const SEED = Number(process.env.CONTENTION_SEED ?? Math.floor(Math.random() * 2 ** 32))
 const PROCESSES = Number(process.env.CONTENDERS ?? 12)
 /** Of all of them together. */
-const TURNS = Number(process.env.CONTENTION_TURNS ?? 48)
+const TURNS = Number(process.env.CONTENTION_TURNS ?? 36)
 /** Of the hostile ones, one turn in so many is frozen for longer than its lease. */
-const FROZEN = 6
+const FROZEN = 10
 
 /** Only a release makes room: a crowd on two processors may keep a holder from renewing for longer than a short lease. */
 const POLITE = { ttlMs: 600_000, takeOver: 'expired', attempts: 100, baseDelayMs: 20, maxWaitMs: 5_000 }

@@ -7,6 +7,7 @@
 //   outcomes  of the calls that were under way
 //   stuck     a native thread hangs for ever: shutting down can't end it, and says so. The process ends all the same
 //   silent    its store says nothing more: the lease can't be given back, and ends with its time
+//   asks      it may be in the middle of a claim or a commit, which nobody can take back from a store that is elsewhere; it says so
 
 import assert from 'node:assert/strict'
 import { MdkNode } from '../../../index.mjs'
@@ -29,6 +30,7 @@ export const STATES = {
 
   'waiting for a contended lock': {
     worker: 'contended',
+    asks: true,
     outcomes: ended(2),
     async prepare(t, { wallet }) {
       const holder = await hold(t, wallet)
@@ -38,6 +40,7 @@ export const STATES = {
 
   'booting while Esplora hangs': {
     worker: 'esplora',
+    asks: true,
     outcomes: ended(2),
     async prepare(t) {
       const { address } = await silentHandshake(t)
@@ -47,6 +50,7 @@ export const STATES = {
 
   'booting while the LSP hangs': {
     worker: 'lsp',
+    asks: true,
     outcomes: ended(2),
     async prepare(t) {
       const { address } = await silentHandshake(t)
@@ -56,6 +60,7 @@ export const STATES = {
 
   'booting while the name server hangs': {
     worker: 'dns',
+    asks: true,
     skip: noHangs,
     outcomes: ended(2),
     async prepare(t) {
@@ -66,6 +71,7 @@ export const STATES = {
 
   'booting while the store hangs': {
     worker: 'store',
+    asks: true,
     outcomes: ended(2),
     stuck: true,
     prepare: async (t, { place }) => place.hanging(),
@@ -75,12 +81,12 @@ export const STATES = {
 
   'running, and the store falls silent': { worker: 'running', outcomes: ended(1), silent: true },
 
-  'mid-payment': { worker: 'paying', payment: true },
+  'mid-payment': { worker: 'paying', payment: true, asks: true },
 
   'mid-payment, and the store falls silent': { worker: 'paying', payment: true, silent: true },
 
   // receivePayment waits for its handler, which never ends.
-  'mid-payment, in the handler': { worker: 'told', payment: true, outcomes: [] },
+  'mid-payment, in the handler': { worker: 'told', payment: true, asks: true, outcomes: [] },
 
   'mid-commit': {
     worker: 'committing',

@@ -157,12 +157,17 @@ export class Worker {
     return records[0].fields
   }
 
-  /** It says what was left undone: exactly where a native thread is stuck, or the store says nothing. */
-  assertToldWhatIsLeft({ stuck = false, silent = false } = {}) {
+  /**
+   * It says what was left undone: exactly where a native thread is stuck, the store says nothing, or something was asked of it. True: the
+   * lease may have to end with its time.
+   */
+  assertToldWhatIsLeft({ stuck = false, silent = false, asks = false } = {}) {
     const { unfinished } = this.told()
     if (stuck) assert.match(unfinished, /is stuck/)
     else if (silent) assert.match(unfinished, /lease/)
+    else if (asks && unfinished !== undefined) assert.match(unfinished, /^a claim was under way|commit was cut short/)
     else assert.equal(unfinished, undefined)
+    return unfinished !== undefined
   }
 
   toString() {
