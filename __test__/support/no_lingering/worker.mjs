@@ -133,11 +133,11 @@ export class Worker {
     return ms
   }
 
-  /** Of one that something else ended: it came to its end by itself, and left nothing. */
-  assertEndedAsAsked(when) {
+  /** Of one that something else ended: it came to its end by itself, and left nothing but what it says. */
+  assertEndedAsAsked(when, left) {
     const { exitCode, signalCode } = this.child
     assert.deepEqual([exitCode, signalCode, this.end()?.code], [EXIT_CODE, null, EXIT_CODE], when)
-    this.assertToldWhatIsLeft()
+    this.assertToldWhatIsLeft(left)
   }
 
   /** What it left as its last act, `{ code, outcomes }`; undefined when it was killed. */
