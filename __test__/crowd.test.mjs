@@ -28,7 +28,7 @@ after(async () => {
 test(`${WALLETS} wallets at once in one process start, are paid and are destroyed: all at baseline, no stall`, async (t) => {
   const home = folder(t)
   // Time enough to start and to finish on a busy machine: what counts is that each does.
-  const patience = { timeouts: { chainMs: PATIENCE_MS, lspMs: PATIENCE_MS, connectMs: 30_000, lspRequestMs: PATIENCE_MS - 1 }, destroyTimeoutMs: 10_000 }
+  const patience = { timeouts: { chainMs: PATIENCE_MS, lspMs: PATIENCE_MS, connectMs: 30_000, lspRequestMs: PATIENCE_MS - 1 }, destroyTimeoutMs: 10_000, maxIdleMs: 0 }
   const wallets = Array.from({ length: WALLETS }, (_, i) => lab.options({ mnemonic: generateMnemonic(), store: storeAt(`${home}/${i}`), ...patience }))
   const child = new Child(t, 'crowd', { options: wallets, script: 'crowd-child.mjs' })
   const payments = []
