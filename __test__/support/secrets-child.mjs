@@ -74,7 +74,7 @@ async function failures() {
     `file:postgres://user:${database}@db.example/wallet#`,
     `DATABASE_URL=postgres://user:${database}@db.example/wallet`,
   ]) {
-    await fails(`the store ${store.replace(database, '…')}`, () => new MdkNode({ ...options, store }))
+    await fails(`the store ${store.replaceAll(database, '…')}`, () => new MdkNode({ ...options, store }))
   }
   // Environment variables get mixed up.
   for (const [key, value] of Object.entries(options)) {
