@@ -102,7 +102,7 @@ async function assertTheLspIsContent(since) {
   await audit.assertOneWriter()
 }
 
-describe('a handler that stands still for longer than its lease', () => {
+describe('a handler that stands still for longer than its lease', { concurrency: 2 }, () => {
   test('at a failpoint is followed by another, and is over when it goes on', async (t) => {
     const began = process.hrtime.bigint()
     const points = POINTS.filter((point) => !ELSEWHERE.includes(point))
@@ -139,35 +139,35 @@ describe('a handler that stands still for longer than its lease', () => {
     await assertTheLspIsContent(began)
     t.diagnostic(`${frozen} freezes`)
   })
-})
 
-test('with the default lease a healthy holder with nothing to do is never taken over, and a frozen one is', async (t) => {
-  const books = await warm()
-  const since = await audit.now()
-  const frozen = await Frozen.start(t, { books, audit, job: 'listen', args: { waitMs: 60_000 } })
-  const holder = frozen.handler
-  await holder.first('running')
-  const claim = (await audit.claims({ since })).find(({ pid }) => pid === holder.pid)
-  frozen.claim = claim
-  // Each tries as often as it may.
-  const refused = await Promise.all([1, 2].map(async () => {
-    const other = books.wallet.start('receive')
-    await other.done()
-    return other.all('failed').map(({ code, holder: { pid, epoch } }) => ({ code, pid, epoch }))
-  }))
-  assert.deepEqual(refused.flat(), Array(2).fill({ code: 'WALLET_LOCKED', pid: holder.pid, epoch: claim.epoch }))
-  const ours = async () => (await audit.claims({ since })).filter(({ wallet }) => wallet === claim.wallet)
-  assert.equal((await ours()).length, 1)
-  await frozen.stop()
-  frozen.lsp.strand()
-  await books.payToLsp(AMOUNT_MSAT)
-  const next = books.wallet.start('receive')
-  await next.done()
-  assert.deepEqual(next.all('failed'), [])
-  books.hear(next)
-  assert.deepEqual(await frozen.thaw(), ['FENCED'])
-  const [, taken] = await ours()
-  assert.ok(taken.unrenewedMs >= 3_000, `taken after ${taken.unrenewedMs} ms`)
-  t.diagnostic(`taken over ${taken.unrenewedMs.toFixed(0)} ms after the last renewal`)
-  await close(books)
+  test('of the default settings is followed by another, and a healthy one with nothing to do never is', async (t) => {
+    const books = await warm()
+    const since = await audit.now()
+    const frozen = await Frozen.start(t, { books, audit, job: 'listen', args: { waitMs: 60_000 } })
+    const holder = frozen.handler
+    await holder.first('running')
+    const claim = (await audit.claims({ since })).find(({ pid }) => pid === holder.pid)
+    frozen.claim = claim
+    // Each tries as often as it may.
+    const refused = await Promise.all([1, 2].map(async () => {
+      const other = books.wallet.start('receive')
+      await other.done()
+      return other.all('failed').map(({ code, holder: { pid, epoch } }) => ({ code, pid, epoch }))
+    }))
+    assert.deepEqual(refused.flat(), Array(2).fill({ code: 'WALLET_LOCKED', pid: holder.pid, epoch: claim.epoch }))
+    const ours = async () => (await audit.claims({ since })).filter(({ wallet }) => wallet === claim.wallet)
+    assert.equal((await ours()).length, 1)
+    await frozen.stop()
+    frozen.lsp.strand()
+    await books.payToLsp(AMOUNT_MSAT)
+    const next = books.wallet.start('receive')
+    await next.done()
+    assert.deepEqual(next.all('failed'), [])
+    books.hear(next)
+    assert.deepEqual(await frozen.thaw(), ['FENCED'])
+    const [, taken] = await ours()
+    assert.ok(taken.unrenewedMs >= 3_000, `taken after ${taken.unrenewedMs} ms`)
+    t.diagnostic(`taken over ${taken.unrenewedMs.toFixed(0)} ms after the last renewal`)
+    await close(books)
+  })
 })

@@ -30,9 +30,9 @@ function soak({ cycles, payEvery, wallets, kills, terms, freezes, contenders, ha
   ensureAddon()
   ensureLab()
   const simulator = ensureSim()
-  const env = { SOAK_CYCLES: cycles, SOAK_PAY_EVERY: payEvery, SOAK_WALLETS: wallets, KILLS: kills, TERMS: terms, FREEZES: freezes, CONTENDERS: contenders, CONTENTION_TURNS: 200, HANGS: hangs, SOAK_PAYMENTS: payments, EXITS: 'all', SHARED_ROUNDS: 300 }
+  const env = { SOAK_CYCLES: cycles, SOAK_PAY_EVERY: payEvery, SOAK_WALLETS: wallets, KILLS: kills, TERMS: terms, FREEZES: freezes, CONTENDERS: contenders, CONTENTION_TURNS: 200, HANGS: hangs, SOAK_PAYMENTS: payments, EXITS: 'all', KILL_PASSINGS: 6, SHARED_ROUNDS: 300 }
   // One after the other: each is a load of its own.
-  const files = ['cycles', 'crowd', 'exits', 'kill_random', 'platform_budgets', 'hanging_services', 'flat', 'pg_crowd', 'pg_kill_random', 'pg_platform_budgets', 'pg_freeze', 'pg_contention'].map((name) => `__test__/${name}.test.mjs`)
+  const files = ['cycles', 'crowd', 'exits', 'kill_random', 'platform_budgets', 'hanging_services', 'flat', 'pg_crowd', 'pg_kill_failpoints', 'pg_kill_random', 'pg_no_lingering', 'pg_platform_budgets', 'pg_freeze', 'pg_contention'].map((name) => `__test__/${name}.test.mjs`)
   const args = ['--test', '--test-concurrency=1', '--test-reporter=spec', ...files]
   for (let round = 1; round <= rounds && !process.exitCode; round++) {
     console.log(`soak: round ${round} of ${rounds}`)
