@@ -83,6 +83,8 @@ export class Audit {
 
   /** Everything that is said above. Resolves with the claims. */
   async assertOneWriter() {
+    // In this order: whose row is there, its commit is there a moment later.
+    const items = await this.items()
     const leases = await this.leases()
     const commits = new Map()
     for (const { turn, wallet, epoch, seq, old } of leases.filter(({ old }) => old !== undefined)) {
@@ -98,7 +100,7 @@ export class Audit {
       begun.add(wallet)
       last.set(wallet, [epoch, seq])
     }
-    for (const { wallet, seq, turn } of await this.items()) {
+    for (const { wallet, seq, turn } of items) {
       if (seq !== undefined) assert.ok(commits.has(`${wallet} ${seq}`), `turn ${turn}: a row of seq ${seq}, which no commit has`)
     }
     return leases.filter(isClaim)
