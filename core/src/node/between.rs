@@ -11,7 +11,7 @@ use crate::events::{Outbox, PaymentEvent};
 use crate::failpoint::{self, Point};
 use crate::lease::Returns;
 use crate::lsp::JitRoute;
-use crate::store::{Batch, Rows};
+use crate::store::{Batch, Rows, Store};
 use crate::wallet::ledger::{LedgerEntry, Query};
 use crate::wallet::NodeRow;
 use bitcoin::Address;
@@ -22,26 +22,30 @@ use tokio::time::{sleep_until, Instant};
 const IDLE_LOOK: Duration = Duration::from_millis(250);
 
 impl Worker {
-    /// Waits for a command while callers wait for events that another process may bring.
+    /// Waits for a command while callers wait for events that another process may bring. `None`: nobody waits any more.
     pub(super) async fn idle_wait(&mut self) -> Option<Command> {
-        self.waiting.drop_abandoned();
-        let rows = read(&self.resident, &[rows::NODE, rows::OUTBOX_PREFIX]).await;
-        match rows.and_then(|rows| Ok((NodeRow::load(&rows)?, Outbox::load(&rows, 0)?))) {
-            Ok((row, outbox)) => self.waiting.answer_events(Instant::now(), |handle, kind| {
-                let event = outbox
-                    .iter()
-                    .find(|event| kind.is_none_or(|kind| event.event_type == kind) && handle.may_hand_out(&event.id))?;
-                Some(with_wake_by(event, &row))
-            }),
-            Err(error) => self.waiting.fail_all(&error),
-        }
-        if self.waiting.is_empty() && self.waiting.events.is_empty() {
-            return None;
-        }
-        let look = (Instant::now() + IDLE_LOOK).min(self.waiting.next_deadline().unwrap_or_else(Instant::now));
-        tokio::select! {
-            command = self.resident.mailbox.next() => Some(command),
-            () = sleep_until(look) => None,
+        // For as long as this waits: over a network a look is then one round trip, and not a login.
+        let mut kept = None;
+        loop {
+            self.waiting.drop_abandoned();
+            let rows = look(&self.resident, &mut kept).await;
+            match rows.and_then(|rows| Ok((NodeRow::load(&rows)?, Outbox::load(&rows, 0)?))) {
+                Ok((row, outbox)) => self.waiting.answer_events(Instant::now(), |handle, kind| {
+                    let event = outbox.iter().find(|event| {
+                        kind.is_none_or(|kind| event.event_type == kind) && handle.may_hand_out(&event.id)
+                    })?;
+                    Some(with_wake_by(event, &row))
+                }),
+                Err(error) => self.waiting.fail_all(&error),
+            }
+            if self.has_nothing_to_do() {
+                return None;
+            }
+            let look = (Instant::now() + IDLE_LOOK).min(self.waiting.next_deadline().unwrap_or_else(Instant::now));
+            tokio::select! {
+                command = self.resident.mailbox.next() => return Some(command),
+                () = sleep_until(look) => {}
+            }
         }
     }
 
@@ -117,6 +121,22 @@ impl Worker {
         self.resident.learnt(route);
         Ok(route)
     }
+}
+
+/// One look for events, in a store that is kept for the next one. A process may have stood still since the last one, and what was kept
+/// be over for long: that is no error yet.
+async fn look(resident: &Resident, kept: &mut Option<Box<dyn Store>>) -> Result<Rows> {
+    const EVENTS: &[&str] = &[rows::NODE, rows::OUTBOX_PREFIX];
+    if let Some(mut store) = kept.take() {
+        if let Ok(rows) = store.read(EVENTS).await {
+            *kept = Some(store);
+            return Ok(rows);
+        }
+    }
+    let mut store = open_store(resident)?;
+    let rows = store.read(EVENTS).await?;
+    *kept = Some(store);
+    Ok(rows)
 }
 
 async fn read(resident: &Resident, prefixes: &[&str]) -> Result<Rows> {

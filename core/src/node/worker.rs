@@ -131,7 +131,7 @@ impl Worker {
     }
 
     /// Nobody waits, or only for events, without end, and had no other call for so long that a node would rest.
-    fn has_nothing_to_do(&self) -> bool {
+    pub(super) fn has_nothing_to_do(&self) -> bool {
         let limit = self.resident.config.max_idle;
         let rests = |handle: &Handle| match (limit, handle.idle_since()) {
             (Some(limit), Some(since)) => since.elapsed() >= limit,
