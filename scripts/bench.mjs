@@ -10,7 +10,7 @@ import { addonBinary } from './setup.mjs'
 import { root } from './run.mjs'
 
 /** In this order: what needs no lab first, so that nothing runs beside it; what fills the LSP with channels or payments last. */
-const MEASUREMENTS = ['mint', 'fresh', 'load', 'boot', 'watch', 'receive', 'cycles', 'latency', 'loop', 'destroy', 'hanging', 'lingering', 'channels', 'flat']
+const MEASUREMENTS = ['mint', 'fresh', 'load', 'boot', 'watch', 'receive', 'cycles', 'latency', 'loop', 'destroy', 'hanging', 'lingering', 'channels', 'flat', 'postgres']
 
 const HELP = `npm run bench -- [options]
   --quick        few samples

@@ -42,10 +42,9 @@ export async function createContext({ quick, n, payments }) {
     door: async () => (door ??= await openDoor()),
     /** Options that mint, and do nothing else. */
     offlineOptions: () => ({ ...NOWHERE, mnemonic: generateMnemonic() }),
-    /** A new wallet of the lab with its own store, its JIT route learnt; so its store exists. `epoch`: of its last claim. */
-    async newWallet() {
+    /** A new wallet of the lab with its own store, or in that one, its JIT route learnt; so its store exists. `epoch`: of its last claim. */
+    async newWallet({ store = `file:${join(folder, `wallet-${wallets++}`)}` } = {}) {
       lab ??= await startLab()
-      const store = `file:${join(folder, `wallet-${wallets++}`)}`
       const options = lab.options({ mnemonic: generateMnemonic(), store })
       const node = new MdkNode(options)
       try {

@@ -20,6 +20,8 @@ export class Proxy {
   connections = 0
   /** What clients have sent. */
   bytesUp = 0
+  /** Words → how many requests had them, of those that are counted. */
+  counted = new Map()
   #pairs = new Set()
   #fates = []
 
@@ -71,6 +73,11 @@ export class Proxy {
     return new Promise((done) => this.#fates.push({ words: Buffer.from(words), lose, then, done }))
   }
 
+  /** From now on, how many requests have these words in them is counted. */
+  count(...words) {
+    for (const each of words) this.counted.set(each, 0)
+  }
+
   /** Resolves when the next request with these words in it is passed on. */
   sees(words) {
     return this.next(words, {})
@@ -83,12 +90,18 @@ export class Proxy {
       return
     }
     this.connections += 1
-    const pair = new Pair(this, client, server, (request) => this.#fateOf(request))
+    const pair = new Pair(this, client, server, (request, seen) => this.#fateOf(request, seen))
     this.#pairs.add(pair)
     pair.closed.then(() => this.#pairs.delete(pair))
   }
 
-  #fateOf(request) {
+  /** `seen`: of the same request, which may come in pieces. */
+  #fateOf(request, seen) {
+    for (const [words, count] of this.counted) {
+      if (seen.has(words) || !request.includes(words)) continue
+      seen.add(words)
+      this.counted.set(words, count + 1)
+    }
     const found = this.#fates.findIndex(({ words }) => request.includes(words))
     return found < 0 ? undefined : this.#fates.splice(found, 1)[0]
   }
@@ -101,6 +114,7 @@ class Pair {
   #server
   #held = []
   #request = Buffer.alloc(0)
+  #seen = new Set()
   #reply = Buffer.alloc(0)
   #answered = true
   #lost
@@ -127,10 +141,11 @@ class Pair {
     if (this.#answered) {
       this.#proxy.turns += 1
       this.#request = Buffer.alloc(0)
+      this.#seen.clear()
       this.#answered = false
     }
     this.#request = Buffer.concat([this.#request, bytes])
-    const fate = fateOf(this.#request)
+    const fate = fateOf(this.#request, this.#seen)
     if (fate?.lose === undefined) fate?.done()
     else this.#lost ??= fate
     if (this.#lost?.lose === 'request') this.#lose()
