@@ -143,6 +143,11 @@ impl Holder {
         matches!(self.state, Some(State::Commits(_))) && self.store.position() != self.asked_at
     }
 
+    /// Whether the store is asked for its word: what it has answered by now, it answered to a holder.
+    pub fn is_confirming(&self) -> bool {
+        matches!(self.state, Some(State::Confirms(_)))
+    }
+
     /// LDK works until it rests, which may need a look at the ledger; if something waits for a commit, or for the store's word, the store is
     /// asked.
     pub fn turn(&mut self, world: &mut World, bank: &mut Bank) {

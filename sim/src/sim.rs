@@ -220,7 +220,7 @@ impl Sim {
 
     /// Another process takes the lease. This one hears what was on its way to it, works on, and must not be heard any more.
     async fn take_over(&mut self) {
-        if self.ours.is_written() {
+        if self.ours.is_written() || self.ours.is_confirming() {
             while self.ours.is_busy() {
                 self.ours.get_on(&mut self.world, &mut self.bank).await;
             }
