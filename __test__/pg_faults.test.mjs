@@ -90,11 +90,11 @@ const FAULTS = {
   'it is carried out, and its reply is lost in silence': ({ proxy }, words) => proxy.next(words, { lose: 'reply', then: 'silence' }),
 }
 
-describe('a handler receives its payment, although', { concurrency: 4 }, () => {
+describe('a handler receives its payment, although', { concurrency: 8 }, () => {
   for (const [what, words] of Object.entries(ASKED)) {
     for (const [fault, happens] of Object.entries(FAULTS)) {
       test(`of its ${what} this becomes: ${fault}`, async (t) => {
-        const customer = await Customer.come(t)
+        const customer = await Customer.come(t, { warm: false })
         await customer.books.payToLsp(AMOUNT_MSAT)
         const happened = happens(customer, words)
         await Promise.all([customer.receives(), within('the fault', happened)])
@@ -148,7 +148,7 @@ for (const [what, words] of Object.entries(ASKED)) {
     const customer = await Customer.come(t)
     // It is on its way when the server dies, or the answer is.
     customer.proxy.roundTrip(20)
-    for (let i = 0; i < 3; i++) {
+    for (let i = 0; i < 2; i++) {
       await customer.books.payToLsp(AMOUNT_MSAT)
       const dying = customer.proxy.sees(words).then(() => server.restart())
       await Promise.all([customer.receives(), within('its death', dying)])

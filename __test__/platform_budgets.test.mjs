@@ -93,7 +93,7 @@ class Victim {
     assert.deepEqual(handler.all('failed'), [], when)
     // Killed: then it had said by then what was left, if anything was.
     if (end.killed) handler.told()
-    else handler.assertEndedAsAsked(when, { asks: KIND !== 'file' })
+    else handler.assertEndedAsAsked(when, { mayLeave: KIND !== 'file' })
   }
 }
 
