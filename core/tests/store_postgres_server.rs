@@ -190,6 +190,8 @@ async fn a_row_that_is_newer_than_the_lease_is_no_state_to_start_from() {
     let error = store.claim_and_load(&claimant()).await.unwrap_err();
     assert_eq!(error.code, Code::StateCorrupt);
     assert!(error.message.contains("restore all of it"), "{error}");
+    let held = admin.query_one("SELECT count(*) FROM mayfly.lease WHERE holder IS NOT NULL", &[]).await.unwrap();
+    assert_eq!(held.get::<_, i64>(0), 0, "who was refused holds nothing");
 }
 
 #[tokio::test]

@@ -84,7 +84,17 @@ impl PostgresStore {
         for attempt in 1..=4 {
             match self.try_claim(claimant, is_new, attempt * wedge::PATIENCE).await {
                 Ok(Some((_, Found { lease: None, .. }, _))) => is_new = true,
-                Ok(Some((holder, found, server))) => return self.judged(holder, found, server),
+                Ok(Some((holder, found, server))) => {
+                    let taken = found.taken;
+                    let judged = self.judged(holder, found, server);
+                    if let (Err(_), Some(at)) = (&judged, taken) {
+                        // Refused, it must not keep the next one waiting. What can't be sent is left to its time to live.
+                        self.held = Some(Held { holder, epoch: at.epoch.0 });
+                        let _ = self.let_go(at).await;
+                        self.held = None;
+                    }
+                    return judged;
+                }
                 Ok(None) => {
                     self.line.hang_up();
                     let freed = wedge::free(&mut self.line, &self.wallet).await;

@@ -88,7 +88,7 @@ impl Resident {
         let mut life = self.wait(left);
         if !life.thread_ended {
             life.unfinished.push(format!(
-                "the node's thread is stuck after {} ms (a dead disk, most likely): it ends, and its lock with it, when the system call returns",
+                "the node's thread is stuck after {} ms in a system call (a dead disk, most likely): it ends, and lets go of the wallet, when that returns",
                 within.as_millis()
             ));
             return life.take_end();
