@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { root } from './support/child.mjs'
@@ -44,6 +45,16 @@ test('tables of a newer version are left as they are', async () => {
   const { status, stderr } = mayfly('migrate', database.url())
   assert.equal(status, 1)
   assert.match(stderr, /^mayfly: INVALID_OPTION: .*version 2.*update this one\n$/)
+})
+
+test('what docs/operations.md watches a database with finds a wallet', async () => {
+  const database = await newDatabase()
+  assert.equal(mayfly('migrate', database.url()).status, 0)
+  await database.sql(`INSERT INTO mayfly.lease (wallet, epoch, seq, holder, since, renewed_at, expires_at) VALUES ('\\x01', 1, 1, '\\x02', now(), now(), now())`)
+  await database.sql(`INSERT INTO mayfly.item (wallet, key, seq, data) VALUES ('\\x01', 'k', 1, '\\x0304')`)
+  const statements = [...readFileSync(join(root, 'docs/operations.md'), 'utf8').matchAll(/```sql\n(.*?)```/gs)]
+  assert.equal(statements.length, 2)
+  for (const [, statement] of statements) assert.deepEqual((await database.sql(statement)).map(({ wallet }) => wallet), ['01'])
 })
 
 test('what is wrong is said without the password', async () => {
