@@ -1,106 +1,142 @@
-// What a wallet in PostgreSQL costs: round trips, which every network multiplies, counted by a proxy that adds 20 ms to each; and commits
-// per second of one wallet and of many, with the server, the lab and all nodes on this machine.
+// A wallet in a PostgreSQL that is far away: how often something waits for it, counted between the two, and what that takes; and how
+// many commits a server takes from wallets that do nothing else.
 
-import { MdkNode } from '../index.mjs'
-import { Postgres } from '../scripts/support/postgres.mjs'
-import { ackAll, payMany } from '../scripts/support/stream.mjs'
+import { kindOf } from '../__test__/support/pg/turns.mjs'
+import { secure } from '../__test__/support/pg/certificate.mjs'
 import { Proxy } from '../__test__/support/pg/proxy.mjs'
+import { Database } from '../__test__/support/pg/server.mjs'
+import { Postgres } from '../scripts/support/postgres.mjs'
 import { runChild } from './support/children.mjs'
-import { derived, samples } from './support/samples.mjs'
+import { commitsAtOnce } from './support/commits.mjs'
+import { receiveOnce } from './support/receive.mjs'
+import { derived, median, samples, smallest } from './support/samples.mjs'
+import { fulfilledAt } from './support/wire.mjs'
 
-export const title = 'PostgreSQL'
+export const title = 'PostgreSQL under latency (round trip to the server)'
 
-const ROUND_TRIP_MS = 20
-/** What a request of each kind, and of no other, has in it. */
-const CLAIM = 'epoch = l.epoch + 1'
-const LOAD = 'LEFT JOIN LATERAL'
-const COMMIT = 'seq = seq + 1'
-/** Of each wallet, one after the other. */
-const PAYMENTS = 8
-/** 7 with the handshakes of TCP and TLS 1.3; this server is on loopback, so it has no TLS, which is 2. */
-const COLD_TARGET = 7 - 2
+const FAR_MS = 20
+/** TCP's handshake, which the proxy does not see and does not delay. */
+const TCP = 1
+/** From nothing to the rows. */
+const COLD_CONNECT = 7
+const CROWDS = [1, 8, 64]
 
 export async function run(context) {
-  const ends = []
-  const server = await Postgres.start()
+  const leaving = []
+  // Its time for flushes tells whether the disk is the limit.
+  const server = await Postgres.start({ settings: { track_wal_io_timing: 'on' } })
   try {
-    const proxy = await Proxy.to({ after: (end) => ends.push(end) }, server.port)
-    const wallet = await context.newWallet({ store: server.url({ port: proxy.port }) })
-    proxy.count(CLAIM, LOAD, COMMIT)
-    const rows = [...(await boots(context, wallet, proxy)), ...(await receives(context, wallet, proxy))]
-    for (const count of context.count({ quick: [1, 8], full: [1, 8, 64] })) rows.push(...(await crowd(context, server, count)))
-    return rows
+    const sslrootcert = await secure(server)
+    const database = await Database.create(server.url(), 'wallets')
+    const proxy = await Proxy.to({ after: (leave) => leaving.push(leave) }, database.port)
+    const ways = {
+      'without TLS': { sslmode: 'disable' },
+      'with TLS': { sslmode: 'verify-full', sslrootcert },
+      'with direct TLS': { sslmode: 'verify-full', sslrootcert, sslnegotiation: 'direct' },
+    }
+    const far = (way) => database.url({ port: proxy.port, parameters: ways[way] })
+    const received = await receives(context, proxy, far('without TLS'))
+    const commitBytes = Math.round(median(received.warm.get(FAR_MS).map(bytesPerCommit)))
+    return [
+      ...(await connects(context, proxy, Object.keys(ways).map((way) => [way, far(way)]))),
+      ...Object.entries(received).flatMap(([kind, of]) => receiveRows(kind, of)),
+      ...(await commitRows(context, database, commitBytes)),
+    ]
   } finally {
-    for (const end of ends) end()
+    for (const leave of leaving) leave()
     await server.stop()
   }
 }
 
-/** Each in a process of its own: connect, log in, claim and load. */
-async function boots(context, wallet, proxy) {
-  const runs = context.count({ quick: 3, full: 11, slow: true })
-  const all = []
-  proxy.roundTrip(ROUND_TRIP_MS)
-  while (all.length < runs) {
-    const before = { turns: proxy.turns, claims: proxy.counted.get(CLAIM) }
-    const loading = proxy.sees(LOAD).then(() => proxy.turns - before.turns)
-    const { said } = await runChild('boot.cjs', { options: wallet.options, method: 'start' })
-    // TCP's handshake is none of the proxy's turns.
-    all.push({ cold: 1 + (await loading), claims: proxy.counted.get(CLAIM) - before.claims, ms: said.ready - said.began, claimMs: said.stats.phases.claimedMs })
+/** A start over each way, by a process that has no connection yet. */
+async function connects(context, proxy, ways) {
+  const runs = context.count({ quick: 2, full: 7, slow: true })
+  const rows = []
+  for (const [way, store] of ways) {
+    const { options } = await context.newWallet({ store })
+    proxy.roundTrip(FAR_MS)
+    const boots = []
+    while (boots.length < runs) {
+      const { turns } = proxy
+      const { said } = await runChild('boot.cjs', { options, method: 'start' })
+      // All that it asked but the claim came after it.
+      boots.push({ ...said, roundTrips: TCP + proxy.turns - turns - (said.stats.storeRoundTrips - 1) })
+    }
+    proxy.roundTrip(0)
+    rows.push(
+      samples(`connect, claim, load ${way}: store round trips`, '', boots.map(({ roundTrips }) => roundTrips), { target: COLD_CONNECT }),
+      samples(`- start() ${way}, ${FAR_MS} ms`, 'ms', boots.map(({ began, ready }) => ready - began)),
+    )
   }
-  proxy.roundTrip(0)
+  return rows
+}
+
+/** Payments, cold and warm, with and without latency in turn: `{ cold, warm }` of `Map(roundTripMs → receives)`. */
+async function receives(context, proxy, store) {
+  const runs = context.count({ quick: 2, full: 9, slow: true })
+  const warm = await context.newWallet({ store })
+  await receiveOnce(context, warm)
+  const received = { cold: new Map(), warm: new Map() }
+  for (let i = 0; i < runs; i++) {
+    for (const ms of [0, FAR_MS]) {
+      const wallets = { cold: await context.newWallet({ store }), warm }
+      proxy.roundTrip(ms)
+      for (const kind of Object.keys(wallets)) {
+        const turns = proxy.keepTurns()
+        const one = await receiveOnce(context, wallets[kind])
+        received[kind].set(ms, [...(received[kind].get(ms) ?? []), { ...one, turns }])
+      }
+      proxy.roundTrip(0)
+    }
+  }
+  return received
+}
+
+function receiveRows(kind, of) {
+  const all = of.get(FAR_MS)
+  const row = (what, unit, pick, how) => samples(`${kind}: ${what}`, unit, all.map(pick), how)
+  const slope = (pick) => {
+    const at = (ms) => pick(of.get(ms).map(({ oursMs }) => oursMs))
+    return (at(FAR_MS) - at(0)) / FAR_MS
+  }
+  const count = (turns, kinds) => turns.filter((turn) => kinds.includes(kindOf(turn))).length
+  const waited = (one) => one.turns.filter(({ answeredAt }) => answeredAt <= fulfilledAt(one.messages))
   return [
-    samples('cold: TCP connect to channel state in memory, round trips', '', all.map(({ cold }) => cold), { target: COLD_TARGET }),
-    samples('- claim and load of them', '', all.map(({ claims }) => claims), { target: 1 }),
-    samples(`- in ms, at ${ROUND_TRIP_MS} ms per round trip`, 'ms', all.map(({ claimMs }) => claimMs)),
-    samples(`start(), at ${ROUND_TRIP_MS} ms per round trip to the store`, 'ms', all.map(({ ms }) => ms)),
+    ...[...of].map(([ms, some]) => samples(`${kind}: webhook → preimage, ${ms} ms`, 'ms', some.map(({ preimageMs }) => preimageMs))),
+    row('store round trips, TCP connect to fulfilled', '', (one) => TCP + count(waited(one), ['login', 'claim', 'commit', 'read'])),
+    row('- connect and log in', '', (one) => TCP + count(waited(one), ['login'])),
+    row('- boot: connected to channel state in memory', '', (one) => count(waited(one), ['claim']), { target: 1 }),
+    row('- commits before the fulfilment is sent', '', (one) => count(waited(one), ['commit'])),
+    row('- was it paid before?', '', (one) => count(waited(one), ['read'])),
+    derived(`${kind}: - slope: loaded addon to fulfilled`, 'RTT', slope(median), all.length, { least: slope(smallest) }),
+    row('round trips per commit', '', ({ turns, ended }) => count(turns, ['commit']) / ended.commits, { target: 1 }),
+    row('store operations in all, without renewals', '', ({ turns }) => count(turns, ['claim', 'commit', 'read', 'release'])),
+    row('bytes per commit, rows', 'B', bytesPerCommit),
+    row('bytes per commit, sealed, on the wire', 'B', sealedPerCommit),
   ]
 }
 
-/** What the server was asked for each commit of a node that receives. */
-async function receives(context, wallet, proxy) {
-  const lab = await context.lab()
-  return whileRunning(wallet, async (node) => {
-    const before = { commits: node.stats().commits, bytes: node.stats().commitBytes, asked: proxy.counted.get(COMMIT) }
-    for (let i = 0; i < PAYMENTS; i++) await ackAll(node, await payMany(lab, node, 1))
-    const commits = node.stats().commits - before.commits
-    return [
-      derived('round trips per commit', '', (proxy.counted.get(COMMIT) - before.asked) / commits, commits, { target: 1 }),
-      derived('bytes per commit, before they are sealed', 'B', (node.stats().commitBytes - before.bytes) / commits, commits),
-    ]
-  })
+const bytesPerCommit = ({ ended }) => ended.commitBytes / ended.commits
+
+function sealedPerCommit({ turns }) {
+  const commits = turns.filter((turn) => kindOf(turn) === 'commit')
+  return commits.reduce((sum, { request }) => sum + request.length, 0) / commits.length
 }
 
-/** So many wallets receive side by side, one payment after the other each. */
-async function crowd(context, server, count) {
-  const lab = await context.lab()
-  const wallets = []
-  while (wallets.length < count) wallets.push(await context.newWallet({ store: server.url() }))
-  const all = await Promise.all(wallets.map((wallet) => whileRunning(wallet, async (node) => {
-    // Its channel opens before the others are measured.
-    await ackAll(node, await payMany(lab, node, 1))
-    const [before, began] = [node.stats(), performance.now()]
-    for (let i = 0; i < PAYMENTS; i++) await ackAll(node, await payMany(lab, node, 1))
-    const after = node.stats()
-    return { commits: after.commits - before.commits, ms: after.commitMs - before.commitMs, began, ended: performance.now() }
-  })))
-  const commits = all.reduce((sum, one) => sum + one.commits, 0)
-  const seconds = (Math.max(...all.map(({ ended }) => ended)) - Math.min(...all.map(({ began }) => began))) / 1_000
-  const what = count === 1 ? 'one wallet' : `${count} wallets at once`
-  return [
-    derived(`${what}: commits per second`, '', commits / seconds, commits),
-    derived(`- ${what}: a commit takes`, 'ms', all.reduce((sum, one) => sum + one.ms, 0) / commits, commits),
-  ]
-}
-
-async function whileRunning({ options }, body) {
-  const node = new MdkNode(options)
-  try {
-    await node.startReceiving()
-    const result = await body(node)
-    await node.stop()
-    return result
-  } finally {
-    node.destroy()
+/** No latency: what the server takes, on this machine, which is the wallets' machine, too. */
+async function commitRows(context, database, bytes) {
+  const seconds = context.count({ quick: 2, full: 10 })
+  const rows = []
+  for (const wallets of CROWDS) {
+    const one = await commitsAtOnce(database, { wallets, seconds, bytes, dev: context.dev })
+    const row = (what, unit, value) => derived(`${wallets} at once: ${what}`, unit, value, one.ms.length)
+    rows.push(
+      row(`commits of ${bytes} B per second`, '', one.ms.length / one.seconds),
+      samples(`- ${wallets} at once: one commit`, 'ms', one.ms),
+      row('- flushes of the log per commit', '', one.flushes / one.ms.length),
+      row('- share of the time in these flushes', '', one.flushMs / 1_000 / one.seconds),
+      row('- processor time of wallets per commit', 'ms', one.cpuMs / one.ms.length),
+    )
   }
+  return rows
 }

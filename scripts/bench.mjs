@@ -10,7 +10,7 @@ import { addonBinary } from './setup.mjs'
 import { root } from './run.mjs'
 
 /** In this order: what needs no lab first, so that nothing runs beside it; what fills the LSP with channels or payments last. */
-const MEASUREMENTS = ['mint', 'fresh', 'load', 'boot', 'watch', 'receive', 'cycles', 'latency', 'loop', 'destroy', 'hanging', 'lingering', 'channels', 'flat', 'postgres']
+const MEASUREMENTS = ['mint', 'fresh', 'load', 'boot', 'watch', 'receive', 'cycles', 'latency', 'postgres', 'loop', 'destroy', 'hanging', 'lingering', 'channels', 'flat']
 
 const HELP = `npm run bench -- [options]
   --quick        few samples
@@ -33,7 +33,7 @@ async function bench({ quick, n, payments, only, dev, json }) {
   // Through process.exit, so that the exit listeners clean up; the lab ends with us.
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
   const result = { date: new Date().toISOString(), quick, machine: machine(addon), groups: [] }
-  const context = await createContext({ quick, n, payments })
+  const context = await createContext({ quick, n, payments, dev })
   try {
     for (const name of only) result.groups.push(await measured(name, context))
   } finally {

@@ -20,10 +20,10 @@ const NOWHERE = {
 }
 
 /**
- * @param {{ quick: boolean, n?: number, payments: number }} how `n` replaces the number of samples of everything that takes long;
- * `payments` is the longest past of a wallet
+ * @param {{ quick: boolean, n?: number, payments: number, dev: boolean }} how `n` replaces the number of samples of everything that takes long;
+ * `payments` is the longest past of a wallet; `dev`: nothing is to be built as it ships
  */
-export async function createContext({ quick, n, payments }) {
+export async function createContext({ quick, n, payments, dev }) {
   // Not before here: the environment decides which addon it loads.
   const { MdkNode, generateMnemonic } = await import('../../index.mjs')
   const folder = mkdtempSync(join(tmpdir(), 'mayfly-bench-'))
@@ -38,11 +38,12 @@ export async function createContext({ quick, n, payments }) {
     /** How many samples: of fast things always many, of slow ones what the caller asked for. */
     count: ({ quick: few, full, slow = false }) => (slow && n) || (quick ? few : full),
     payments,
+    dev,
     lab: async () => (lab ??= await startLab()),
     door: async () => (door ??= await openDoor()),
     /** Options that mint, and do nothing else. */
     offlineOptions: () => ({ ...NOWHERE, mnemonic: generateMnemonic() }),
-    /** A new wallet of the lab with its own store, or in that one, its JIT route learnt; so its store exists. `epoch`: of its last claim. */
+    /** A new wallet of the lab, its JIT route learnt; so its store exists, a new one if none is given. `epoch`: of its last claim. */
     async newWallet({ store = `file:${join(folder, `wallet-${wallets++}`)}` } = {}) {
       lab ??= await startLab()
       const options = lab.options({ mnemonic: generateMnemonic(), store })

@@ -20,10 +20,9 @@ export class Proxy {
   connections = 0
   /** What clients have sent. */
   bytesUp = 0
-  /** Words → how many requests had them, of those that are counted. */
-  counted = new Map()
   #pairs = new Set()
   #fates = []
+  #turnsKept
 
   /** A way to `port` of this machine, gone with the test. `t`: a test's context, or anything with `after`. */
   static async to(t, port) {
@@ -42,6 +41,20 @@ export class Proxy {
   /** That much on each round trip. */
   roundTrip(ms) {
     this.latencyMs = { up: ms / 2, down: ms / 2 }
+  }
+
+  /** How many connections are open. */
+  get open() {
+    return this.#pairs.size
+  }
+
+  /**
+   * Each turn from now on, as it comes: `{ request, answeredAt? }`, all bytes of the request, and when its answer began to pass, by
+   * the clock that all processes share.
+   */
+  keepTurns() {
+    this.#turnsKept = []
+    return this.#turnsKept
   }
 
   /** What is open is torn. */
@@ -73,11 +86,6 @@ export class Proxy {
     return new Promise((done) => this.#fates.push({ words: Buffer.from(words), lose, then, done }))
   }
 
-  /** From now on, how many requests have these words in them is counted. */
-  count(...words) {
-    for (const each of words) this.counted.set(each, 0)
-  }
-
   /** Resolves when the next request with these words in it is passed on. */
   sees(words) {
     return this.next(words, {})
@@ -90,18 +98,12 @@ export class Proxy {
       return
     }
     this.connections += 1
-    const pair = new Pair(this, client, server, (request, seen) => this.#fateOf(request, seen))
+    const pair = new Pair(this, client, server, (request) => this.#fateOf(request), (turn) => this.#turnsKept?.push(turn))
     this.#pairs.add(pair)
     pair.closed.then(() => this.#pairs.delete(pair))
   }
 
-  /** `seen`: of the same request, which may come in pieces. */
-  #fateOf(request, seen) {
-    for (const [words, count] of this.counted) {
-      if (seen.has(words) || !request.includes(words)) continue
-      seen.add(words)
-      this.counted.set(words, count + 1)
-    }
+  #fateOf(request) {
     const found = this.#fates.findIndex(({ words }) => request.includes(words))
     return found < 0 ? undefined : this.#fates.splice(found, 1)[0]
   }
@@ -113,8 +115,7 @@ class Pair {
   #client
   #server
   #held = []
-  #request = Buffer.alloc(0)
-  #seen = new Set()
+  #turn = { request: Buffer.alloc(0) }
   #reply = Buffer.alloc(0)
   #answered = true
   #lost
@@ -122,11 +123,11 @@ class Pair {
   /** When the last bytes of each direction pass: those behind them do not overtake. */
   #last = { up: 0, down: 0 }
 
-  constructor(proxy, client, server, fateOf) {
+  constructor(proxy, client, server, fateOf, begins) {
     this.#proxy = proxy
     this.#client = client
     this.#server = server
-    client.on('data', (bytes) => this.#asked(bytes, fateOf))
+    client.on('data', (bytes) => this.#asked(bytes, fateOf, begins))
     server.on('data', (bytes) => this.#replied(bytes))
     client.on('end', () => this.#pass('up', () => server.end()))
     server.on('end', () => this.#pass('down', () => client.end()))
@@ -136,16 +137,16 @@ class Pair {
     this.closed = Promise.all([client, server].map((socket) => new Promise((resolve) => socket.once('close', resolve))))
   }
 
-  #asked(bytes, fateOf) {
+  #asked(bytes, fateOf, begins) {
     this.#proxy.bytesUp += bytes.length
     if (this.#answered) {
       this.#proxy.turns += 1
-      this.#request = Buffer.alloc(0)
-      this.#seen.clear()
+      this.#turn = { request: Buffer.alloc(0) }
+      begins(this.#turn)
       this.#answered = false
     }
-    this.#request = Buffer.concat([this.#request, bytes])
-    const fate = fateOf(this.#request, this.#seen)
+    this.#turn.request = Buffer.concat([this.#turn.request, bytes])
+    const fate = fateOf(this.#turn.request)
     if (fate?.lose === undefined) fate?.done()
     else this.#lost ??= fate
     if (this.#lost?.lose === 'request') this.#lose()
@@ -160,6 +161,7 @@ class Pair {
     }
     this.#pass('down', () => {
       this.#answered = true
+      this.#turn.answeredAt ??= Number(process.hrtime.bigint()) / 1e6
       this.#client.write(bytes)
     })
   }
