@@ -4,12 +4,12 @@
 const WORDS = {
   claim: 'LEFT JOIN LATERAL',
   commit: 'seq = seq + 1',
-  renewal: 'UPDATE mayfly.lease SET renewed_at',
+  check: 'UPDATE mayfly.lease SET renewed_at',
   release: 'SET holder = NULL',
   read: 'SELECT m.version, pg_is_in_recovery(), i.key',
 }
 
-/** One of `claim`, `commit`, `renewal`, `release`, `read`, `login`. */
+/** One of `claim`, `commit`, `check`, `release`, `read`, `login`. */
 export function kindOf({ request }) {
   const found = Object.entries(WORDS).find(([, words]) => request.includes(words))
   return found ? found[0] : 'login'
