@@ -88,7 +88,10 @@ impl Queues {
             } else if self.may_pass(&event, clean) {
                 let unchecked = mutation::is_on(Mutation::UncheckedMessages);
                 let stamp = if unchecked { Stamp::NONE } else { self.lease.stamp() };
-                self.lease.need(stamp);
+                // Nobody waits for this one: a check of its own would only be in the way of the payment's first commit.
+                if !matches!(event, MessageSendEvent::SendChannelUpdate { .. }) {
+                    self.lease.need(stamp);
+                }
                 self.let_go(Stamped { event, stamp });
             } else {
                 self.held.push(event);

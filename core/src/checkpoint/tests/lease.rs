@@ -98,6 +98,33 @@ async fn the_check_may_come_before_the_peers_reestablish_does() {
 }
 
 #[tokio::test]
+async fn a_channel_update_asks_for_no_check_and_leaves_with_the_next_one() {
+    let mut leased = leased().await;
+    let pair = &mut leased.pair;
+    pair.open_channel();
+    pair.settle().await;
+    // A payment, so that nothing of the opening is said again, which would wait for a commit.
+    let invoice = pair.mint(Some(1_000_000));
+    pair.pay(&invoice, 1_000_000, 144);
+    pair.settle().await;
+    pair.disconnect();
+    pair.lsp.turn().await;
+    pair.wallet.turn().await;
+    pair.connect();
+    assert!(sent(pair).is_empty());
+    pair.wallet.committer.renew(false).await.unwrap();
+    pair.lsp.turn().await;
+    pair.carry_one_each();
+    assert_eq!(sent(pair), ["channel_reestablish"]);
+    // Made with it. Nobody waits for it: a check that it asked for would only be in the way of the next commit.
+    leased.database.asked();
+    assert_eq!(pair.wallet.committer.lease().due_at(false), None);
+    assert!(sent(pair).is_empty());
+    pair.wallet.committer.confirm().await.unwrap();
+    assert_eq!(sent(pair), ["channel_update"]);
+}
+
+#[tokio::test]
 async fn a_holder_that_was_replaced_never_says_its_reestablish() {
     let Leased { mut pair, database, clocks } = reconnected().await;
     clocks.pass(TTL);
