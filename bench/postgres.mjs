@@ -1,6 +1,8 @@
 // A wallet in a PostgreSQL that is far away: how often something waits for it, counted between the two, and what that takes; and how
 // many commits a server takes from wallets that do nothing else.
 
+import { MdkNode } from '../index.mjs'
+import { ackAll, payMany } from '../scripts/support/stream.mjs'
 import { kindOf } from '../__test__/support/pg/turns.mjs'
 import { secure } from '../__test__/support/pg/certificate.mjs'
 import { Proxy } from '../__test__/support/pg/proxy.mjs'
@@ -19,7 +21,8 @@ const FAR_MS = 20
 const TCP = 1
 /** From nothing to the rows. */
 const COLD_CONNECT = 7
-const CROWDS = [1, 8, 64]
+/** Of each wallet of a crowd, one after the other. */
+const PAYMENTS = 8
 
 export async function run(context) {
   const leaving = []
@@ -40,7 +43,7 @@ export async function run(context) {
     return [
       ...(await connects(context, proxy, Object.keys(ways).map((way) => [way, far(way)]))),
       ...Object.entries(received).flatMap(([kind, of]) => receiveRows(kind, of)),
-      ...(await commitRows(context, database, commitBytes)),
+      ...(await crowdRows(context, database, commitBytes)),
     ]
   } finally {
     for (const leave of leaving) leave()
@@ -124,20 +127,46 @@ function sealedPerCommit({ turns }) {
   return commits.reduce((sum, { request }) => sum + request.length, 0) / commits.length
 }
 
-/** No latency: what the server takes, on this machine, which is the wallets' machine, too. */
-async function commitRows(context, database, bytes) {
+/** No latency: what this machine takes, where all of it runs. */
+async function crowdRows(context, database, bytes) {
   const seconds = context.count({ quick: 2, full: 10 })
   const rows = []
-  for (const wallets of CROWDS) {
+  for (const wallets of context.count({ quick: [1, 8], full: [1, 8, 64] })) {
     const one = await commitsAtOnce(database, { wallets, seconds, bytes, dev: context.dev })
     const row = (what, unit, value) => derived(`${wallets} at once: ${what}`, unit, value, one.ms.length)
     rows.push(
-      row(`commits of ${bytes} B per second`, '', one.ms.length / one.seconds),
-      samples(`- ${wallets} at once: one commit`, 'ms', one.ms),
+      await receiving(context, database, wallets),
+      row(`commits of ${bytes} B per second, nothing else`, '', one.ms.length / one.seconds),
+      samples(`${wallets} at once: - one of them`, 'ms', one.ms),
       row('- flushes of the log per commit', '', one.flushes / one.ms.length),
       row('- share of the time in these flushes', '', one.flushMs / 1_000 / one.seconds),
       row('- processor time of wallets per commit', 'ms', one.cpuMs / one.ms.length),
     )
   }
   return rows
+}
+
+/** So many wallets receive side by side, one payment after the other each. */
+async function receiving(context, database, count) {
+  const lab = await context.lab()
+  const wallets = []
+  while (wallets.length < count) wallets.push(await context.newWallet({ store: database.url() }))
+  const all = await Promise.all(wallets.map(async ({ options }) => {
+    const node = new MdkNode(options)
+    try {
+      await node.startReceiving()
+      // Its channel opens before it is measured.
+      await ackAll(node, await payMany(lab, node, 1))
+      const [before, began] = [node.stats().commits, performance.now()]
+      for (let i = 0; i < PAYMENTS; i++) await ackAll(node, await payMany(lab, node, 1))
+      const [commits, ended] = [node.stats().commits - before, performance.now()]
+      await node.stop()
+      return { commits, began, ended }
+    } finally {
+      node.destroy()
+    }
+  }))
+  const commits = all.reduce((sum, one) => sum + one.commits, 0)
+  const ms = Math.max(...all.map(({ ended }) => ended)) - Math.min(...all.map(({ began }) => began))
+  return derived(`${count} at once: commits per second while they receive`, '', (commits * 1_000) / ms, commits)
 }
