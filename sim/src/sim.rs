@@ -257,7 +257,8 @@ impl Sim {
             Who::Wallet => (self.ours.loaded.manager(), self.peer.id()),
             Who::Peer => (self.peer.manager(), self.ours.id()),
         };
-        let channels: Vec<ChannelId> = manager.list_channels().iter().map(|channel| channel.channel_id).collect();
+        // LDK lists them in an order of its own, another one in each process.
+        let channels: BTreeSet<ChannelId> = manager.list_channels().iter().map(|channel| channel.channel_id).collect();
         let known = channels.into_iter().filter(|channel| self.bank.channels.contains_key(channel));
         let Some(channel) = known.into_iter().nth(which.into()) else { return };
         let asked = if force {

@@ -5,12 +5,14 @@
 //! another handle would be handed an event that is already acted on.
 
 use crate::store::WalletId;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
-static OUT: Mutex<Option<HashMap<(WalletId, String), u64>>> = Mutex::new(None);
+/// No hash map: the standard library numbers those of a thread, and one that whoever comes first makes for all would shift the order in
+/// every map that this thread makes later. The simulator's runs are their seeds'.
+static OUT: Mutex<BTreeMap<(WalletId, String), u64>> = Mutex::new(BTreeMap::new());
 
 /// One handle's claim on events. Dropping it gives them back.
 #[derive(Debug)]
@@ -24,20 +26,19 @@ impl Holder {
 
     /// Whether no other handle has the event.
     pub fn may_have(&self, wallet: WalletId, event: &str) -> bool {
-        let mut out = lock();
-        let holder = out.get_or_insert_default().get(&(wallet, event.to_owned()));
+        let out = lock();
+        let holder = out.get(&(wallet, event.to_owned()));
         holder.is_none_or(|holder| *holder == self.0)
     }
 
     /// The event was handed out by this handle.
     pub fn took(&self, wallet: WalletId, event: &str) {
-        lock().get_or_insert_default().insert((wallet, event.to_owned()), self.0);
+        lock().insert((wallet, event.to_owned()), self.0);
     }
 
     /// This handle will not act on the event after all.
     pub fn give_back_one(&self, wallet: WalletId, event: &str) {
         let mut out = lock();
-        let out = out.get_or_insert_default();
         let key = (wallet, event.to_owned());
         if out.get(&key) == Some(&self.0) {
             out.remove(&key);
@@ -46,7 +47,7 @@ impl Holder {
 
     /// This handle ends.
     pub fn give_back(&self) {
-        lock().get_or_insert_default().retain(|_, holder| *holder != self.0);
+        lock().retain(|_, holder| *holder != self.0);
     }
 }
 
@@ -62,6 +63,6 @@ impl Drop for Holder {
     }
 }
 
-fn lock() -> MutexGuard<'static, Option<HashMap<(WalletId, String), u64>>> {
+fn lock() -> MutexGuard<'static, BTreeMap<(WalletId, String), u64>> {
     OUT.lock().unwrap_or_else(PoisonError::into_inner)
 }
